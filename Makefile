@@ -1,0 +1,76 @@
+# Everything that anyone does here is a target: make run, make test, make bench.
+# Each is a line or two of plain commands; nothing else has to be known.
+
+GO       ?= go
+BUILD    := build
+BIN      := $(BUILD)/secondgate
+TOOLS    := $(BUILD)/tools
+DATA     := $(abspath $(BUILD))/data
+FUZZTIME ?= 5s
+STORM    ?= 200
+
+.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench pages storm walk mutate clean
+
+help: ## what there is
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## the gateway, as build/secondgate
+	@mkdir -p $(BUILD)
+	$(GO) build -ldflags '-s -w' -o $(BIN) ./cmd/secondgate
+
+deps: ## Debian packages that the tests need; elsewhere says what is missing
+	@bash tools/deps
+
+run: build ## the example gateway with the demo app, on http://localhost:8080
+	@bash tools/run $(BIN) $(DATA)
+
+test: vet lint race e2e xcaddy fuzz vuln ## everything
+
+vet:
+	@$(GO) vet ./...
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+
+lint: $(TOOLS)/staticcheck ## staticcheck
+	$(TOOLS)/staticcheck ./...
+
+race:
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /e2e)
+
+e2e: ## the whole gateway from outside; it is a process of its own, which -race does not see
+	$(GO) test -timeout 20m ./e2e
+
+xcaddy: ## builds the module into a plain Caddy, as xcaddy does, and runs the example
+	$(GO) test -timeout 10m -count 1 -run '^TestXcaddy$$' ./caddymodule -xcaddy
+
+fuzz: ## each fuzz target for some seconds (FUZZTIME=5s)
+	@bash tools/fuzz $(FUZZTIME)
+
+vuln: $(TOOLS)/govulncheck ## govulncheck, where its database answers
+	@bash tools/vuln $(TOOLS)/govulncheck
+
+bench: build ## benchmarks, and the whole gateway against a plain Caddy
+	$(GO) test -run '^$$' -bench . -benchmem ./mfa/... ./session/... ./guard/... ./store/... ./caddymodule
+	$(GO) test -timeout 40m -count 1 -run '^(TestCompare|TestIdle_Memory)$$' -v ./e2e -compare -idle
+
+pages: ## every page in every state, as HTML and PNG, in build/pages
+	$(GO) test -timeout 20m -count 1 -run '^TestPages$$' ./pages -pages $(abspath $(BUILD))/pages
+
+storm: ## kills the gateway again and again (STORM=200) and counts what is lost
+	$(GO) test -timeout 60m -count 1 -run '^TestStorm$$' -v ./e2e -storm $(STORM)
+
+walk: ## walks through the space of rules, states and places, and further than the tests do
+	$(GO) test -timeout 20m -count 1 -run '^TestWalk$$' -v ./mfa -walkmeet 4 -walkmore 100000
+
+mutate: ## breaks one rule after the other, and sees that the walk notices each
+	$(GO) test -timeout 60m -count 1 -run '^TestWalk_Mutations$$' -v ./mfa -mutate
+
+clean:
+	rm -rf $(BUILD)
+
+$(TOOLS)/staticcheck: tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd tools && $(GO) build -o $(abspath $@) honnef.co/go/tools/cmd/staticcheck
+
+$(TOOLS)/govulncheck: tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd tools && $(GO) build -o $(abspath $@) golang.org/x/vuln/cmd/govulncheck

@@ -1,0 +1,197 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/secondgate/secondgate/internal/clock"
+	"github.com/secondgate/secondgate/store"
+)
+
+// perform carries the operation out: in the running gateway, or on its store. by
+// says which, for people.
+func (f *flags) perform(ctx context.Context, op string, in adminRequest) (answer *adminAnswer, by string, err error) {
+	raw, err := f.loadConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg := new(gatewayConfig)
+	if raw != nil {
+		if err := json.Unmarshal(raw, cfg); err != nil {
+			return nil, "", fmt.Errorf("reading the configuration: %w", err)
+		}
+	}
+	address := f.address
+	if address == "" {
+		address = cfg.Admin.Listen
+	}
+	if address == "" {
+		address = caddy.DefaultAdminListen
+	}
+	var why error
+	if cfg.Admin.Disabled && f.address == "" {
+		why = errors.New("the configuration switches the admin endpoint off")
+	} else {
+		answer, err := ask(address, op, in)
+		if !errors.Is(err, errNoGateway) {
+			return answer, "Answered by the gateway at " + address + ".", err
+		}
+		why = fmt.Errorf("no gateway answers at the admin endpoint %s", address)
+	}
+	answer, place, err := f.offline(ctx, cfg, why, op, in)
+	return answer, fmt.Sprintf("Done on the store %s, because %v.", place, why), err
+}
+
+// loadConfig returns the gateway's configuration as JSON, or nil where none is
+// named and none is here. It is what caddycmd.LoadConfig does, without the log
+// lines that would stand before each answer.
+func (f *flags) loadConfig() ([]byte, error) {
+	file, adapter := f.config, f.adapter
+	if file == "" {
+		file = "Caddyfile"
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if base := strings.ToLower(filepath.Base(file)); adapter == "" && !strings.HasSuffix(base, ".json") &&
+		(strings.HasPrefix(base, "caddyfile") || strings.HasSuffix(base, ".caddyfile")) {
+		adapter = "caddyfile"
+	}
+	if adapter == "" {
+		return raw, nil
+	}
+	a := caddyconfig.GetAdapter(adapter)
+	if a == nil {
+		return nil, fmt.Errorf("there is no adapter %q", adapter)
+	}
+	out, _, err := a.Adapt(raw, map[string]any{"filename": file})
+	return out, err
+}
+
+// errNoGateway says that nobody listens at the admin endpoint.
+var errNoGateway = errors.New("no gateway answers")
+
+// ask sends the operation to the admin endpoint.
+func ask(address, op string, in adminRequest) (*adminAnswer, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, http.MethodPost, adminBase+op, nil, bytes.NewReader(body))
+	if err != nil {
+		return nil, askError(address, err)
+	}
+	defer resp.Body.Close()
+	answer := new(adminAnswer)
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return nil, fmt.Errorf("reading the gateway's answer: %w", err)
+	}
+	return answer, nil
+}
+
+// askError turns what Caddy makes of a failed request back into what failed.
+func askError(address string, err error) error {
+	text, answered := strings.CutPrefix(err.Error(), "caddy responded with error: HTTP ")
+	if !answered {
+		if strings.HasPrefix(err.Error(), "performing request: ") {
+			return errNoGateway
+		}
+		return err
+	}
+	status, body, _ := strings.Cut(text, ": ")
+	var problem struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal([]byte(body), &problem) != nil || problem.Error == "" {
+		return &commandError{exitUnreachable, fmt.Sprintf("what answers at the admin endpoint %s is a Caddy without mfa, or something else (HTTP %s)", address, status)}
+	}
+	code, _ := strconv.Atoi(status)
+	switch code {
+	case http.StatusNotFound:
+		return &commandError{exitNotFound, problem.Error}
+	case http.StatusConflict, http.StatusBadRequest:
+		return &commandError{exitRefused, problem.Error}
+	case http.StatusServiceUnavailable:
+		return &commandError{exitUnreachable, problem.Error}
+	}
+	return errors.New(problem.Error)
+}
+
+// offline carries the operation out on the store, while no gateway has it open.
+func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op string, in adminRequest) (answer *adminAnswer, place string, err error) {
+	app := new(App)
+	if cfg.Apps.MFA != nil {
+		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
+			return nil, "", fmt.Errorf("reading the configuration of mfa: %w", err)
+		}
+	}
+	app.alone = true
+	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
+	defer cancel()
+	if err := app.Provision(cctx); err != nil {
+		return nil, "", fmt.Errorf("reading the configuration of mfa: %w", err)
+	}
+	if made, err := app.store.exists(); err != nil {
+		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
+	} else if !made {
+		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
+	}
+	keys, err := loadKeys(app.store)
+	if err != nil {
+		return nil, "", &commandError{exitUnreachable, err.Error()}
+	}
+	opened, err := app.store.open(keys, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
+	}
+	recorder := store.OpenRecorder(opened, store.RecorderOptions{Now: clock.Now})
+	events := manyEvents{logEvents{logger: caddy.Log().Named("mfa")}, recorder}
+	policies, err := newPolicies(app, opened, events)
+	if err != nil {
+		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
+	}
+	defer policies.Close()
+	gate, err := newGate(app, opened, keys, events, policies.Current, nil)
+	if err != nil {
+		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
+	}
+	answer, err = desk{gate, policies, cfg.sites(app)}.perform(ctx, op, in)
+	if closeErr := recorder.Close(ctx); err == nil {
+		err = closeErr
+	}
+	if closeErr := opened.Close(); err == nil && closeErr != nil {
+		return nil, "", fmt.Errorf("closing the store: %w", closeErr)
+	}
+	if err != nil {
+		return nil, "", offlineError(err)
+	}
+	return answer, app.store.place(), nil
+}
+
+func offlineError(err error) error {
+	switch statusOf(err) {
+	case http.StatusNotFound:
+		return &commandError{exitNotFound, err.Error()}
+	case http.StatusConflict, http.StatusBadRequest:
+		return &commandError{exitRefused, err.Error()}
+	}
+	return err
+}

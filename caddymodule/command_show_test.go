@@ -1,0 +1,95 @@
+package caddymodule
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/secondgate/secondgate/mfa"
+)
+
+// Each answer as people see it, in testdata/show (-update rewrites them).
+func TestShow_Golden(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
+	alice := &mfa.UserInfo{
+		Name: "alice", DisplayName: "Alice Ng", Email: "alice@example.com", Verified: true, Phone: "+4915112345678",
+		Groups: []string{"staff", "ops"}, Organizations: []mfa.OrganizationID{"acme", "beta"}, ByAddress: []mfa.OrganizationID{"beta", "gamma"},
+		Admin: true, OptedOut: true, Skipped: true, Created: at, LastSignIn: at.Add(time.Hour), Sessions: 2, Remembered: 3,
+		PasswordLocked: true, PasswordLockedUntil: at,
+		Factors: []mfa.FactorInfo{
+			{Kind: mfa.Passkey, Name: "Firefox on Linux", Created: at, LastUsed: at, Host: "app.example.com"},
+			{Kind: mfa.TOTP, Name: "Phone", Created: at, Locked: true},
+			{Kind: mfa.SMS, Name: "•••• 78", Created: at},
+			{Kind: mfa.Email, Name: "al****@example.com", Created: at},
+			{Kind: mfa.BackupCode, Created: at, Left: 7},
+		},
+	}
+	acme := orgInfo{
+		ID: "acme", Name: "Acme & Co", Require: true, Factors: []mfa.Kind{mfa.Passkey, mfa.TOTP}, Fresh: "12h", PhishingResistant: true,
+		Enrollment: "open 14d", ForbidRemembering: true, Domains: []string{"example.com", "acme.example"}, Created: at,
+	}
+	for _, c := range []struct {
+		name, op string
+		answer   adminAnswer
+	}{
+		{"user", opShow, adminAnswer{User: alice}},
+		{"user_nothing", opUnlock, adminAnswer{Done: "Failed attempts are forgotten: bob can try again at once.", User: &mfa.UserInfo{Name: "bob", Invited: true, Created: at}}},
+		{"pass", opEnrollmentPass, adminAnswer{Secret: "ABCD-EFGH-IJKL-MNOP", Expires: at, Note: "A note."}},
+		{"bypass", opBypass, adminAnswer{Secret: "ABCD-EFGH-IJKL-MNOP", Expires: at}},
+		{"orgs", opOrgList, adminAnswer{Organizations: []orgInfo{acme, {ID: "beta", Declared: true}}}},
+		{"orgs_none", opOrgList, adminAnswer{Organizations: []orgInfo{}}},
+		{"org", opOrgSet, adminAnswer{Done: "The organization acme is made.", Organization: &acme}},
+		{"org_declared", opOrgShow, adminAnswer{Organization: &orgInfo{ID: "beta", Declared: true}}},
+		{"org_removed", opOrgRemove, adminAnswer{Done: "The organization acme is removed."}},
+		{"policy", opPolicyShow, adminAnswer{Policy: &policyInfo{
+			Warnings: []string{"REPORT ONLY: nobody is asked."},
+			Fields: []fieldInfo{
+				{Field: "factors", Value: "passkey totp", From: fromConfiguration, Stored: "email"},
+				{Field: "prompt", From: fromDefault},
+				{Field: "report_only", Value: "on", From: fromStore},
+			},
+		}}},
+		{"audit", opAudit, adminAnswer{Next: "abc", Events: []mfa.Event{
+			{At: at, Name: mfa.EventVerify, OK: true, UserName: "alice", Factor: mfa.TOTP, Network: "192.0.2.0/24", Host: "app.example.com"},
+			{At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com", Decision: "K7QX2MPLDN4A"},
+			{At: at, Name: mfa.EventAdmin, Reason: "not_found", UserName: "nobody", Detail: "unlock"},
+		}}},
+		{"audit_none", opAudit, adminAnswer{Events: []mfa.Event{}}},
+		{"explain", opExplain, adminAnswer{Explanation: explain(&mfa.Event{
+			At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com",
+			Decision: "K7QX2MPLDN4A", Session: "0123456789ab",
+		})}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b strings.Builder
+			show(&b, c.op, &c.answer)
+			file := filepath.Join("testdata", "show", c.name+".txt")
+			if flag.Lookup("update").Value.String() == "true" {
+				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if want := readFile(t, file); b.String() != want {
+				t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+			}
+		})
+	}
+}
+
+func TestDurationWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0", 14 * 24 * time.Hour: "14d", 36 * time.Hour: "36h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", time.Hour: "1h",
+		90 * time.Second: "1m30s", 10 * time.Second: "10s", time.Hour + time.Second: "1h0m1s",
+	} {
+		if got := durationWords(d); got != want {
+			t.Errorf("%v is %q, want %q", time.Duration(d), got, want)
+		}
+	}
+}

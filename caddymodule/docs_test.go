@@ -1,0 +1,102 @@
+package caddymodule_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/secondgate/secondgate/caddymodule"
+)
+
+var snippet = regexp.MustCompile("(?ms)^```(caddyfile|json)\n(.*?)^```$")
+
+// What the documents show can be used as it is shown.
+func TestDocs_SnippetsAdapt(t *testing.T) {
+	files := []string{"../README.md"}
+	err := filepath.WalkDir("../docs", func(path string, d fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"SMTP_PASSWORD", "WEBHOOK_SECRET"} {
+		t.Setenv(secret, "a secret of more than 24 bytes")
+	}
+	found := map[string]int{}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range snippet.FindAllSubmatchIndex(raw, -1) {
+			kind, text := string(raw[m[2]:m[3]]), string(raw[m[4]:m[5]])
+			line := 1 + strings.Count(string(raw[:m[4]]), "\n")
+			found[filepath.Base(file)]++
+			if kind == "json" {
+				var cfg caddy.Config
+				err := caddy.StrictUnmarshalJSON([]byte(text), &cfg)
+				if err == nil {
+					err = caddy.Validate(&cfg)
+				}
+				if err != nil {
+					t.Errorf("%s:%d: %v", file, line, err)
+				}
+				continue
+			}
+			if _, err := adapt(file, text); err != nil {
+				t.Errorf("%s:%d: %v", file, line, err)
+			}
+			checkFormat(t, file, line, text)
+		}
+	}
+	for file, least := range map[string]int{"README.md": 1, "configuration.md": 5, "senders.md": 7} {
+		if found[file] < least {
+			t.Errorf("found only %d snippets in %s", found[file], file)
+		}
+	}
+}
+
+// Every option of a sender is described, under the name that it has in a Caddyfile.
+func TestDocs_NameEveryOptionOfSenders(t *testing.T) {
+	raw, err := os.ReadFile("../docs/senders.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range []any{caddymodule.SMTPSender{}, caddymodule.TwilioSender{}, caddymodule.WebhookSender{}, caddymodule.LogSender{}} {
+		kind := reflect.TypeOf(module)
+		for i := range kind.NumField() {
+			option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if option != "" && !strings.Contains(string(raw), "`"+option) {
+				t.Errorf("%s: nothing tells of %q", kind.Name(), option)
+			}
+		}
+	}
+}
+
+func TestExample_Adapts(t *testing.T) {
+	raw, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := adapt("Caddyfile.example", string(raw)); err != nil {
+		t.Error(err)
+	}
+	checkFormat(t, "Caddyfile.example", 1, string(raw))
+}
+
+func checkFormat(t *testing.T, file string, line int, text string) {
+	t.Helper()
+	if want := string(caddyfile.Format([]byte(text))); want != text {
+		t.Errorf("%s:%d: not as \"secondgate fmt\" writes it:\n%s", file, line, want)
+	}
+}

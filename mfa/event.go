@@ -1,0 +1,62 @@
+package mfa
+
+import (
+	"context"
+	"time"
+)
+
+// EventName names a fact. The names are stable: operators filter by them.
+type EventName string
+
+// The events.
+const (
+	EventSignIn         EventName = "sign_in"   // a first factor was tried
+	EventSignedIn       EventName = "signed_in" // a session was completed
+	EventVerify         EventName = "verify"    // a second factor was tried
+	EventEnroll         EventName = "enroll"    // a factor was tried to be set up
+	EventRemove         EventName = "remove_factor"
+	EventRename         EventName = "rename_factor"
+	EventSkip           EventName = "skip"
+	EventOptOut         EventName = "opt_out"
+	EventOptIn          EventName = "opt_in"
+	EventSignOut        EventName = "sign_out"
+	EventEndSessions    EventName = "end_sessions"
+	EventPassword       EventName = "change_password"
+	EventLink           EventName = "link"            // a link was used
+	EventDecision       EventName = "decision"        // Refuse, SetUp, StepUp of a known user
+	EventSessionInvalid EventName = "session_invalid" // a token that nobody of us issued so
+	EventAdmin          EventName = "admin"           // an administrator changed a user
+	EventMFAOff         EventName = "mfa_off"         // rule B2
+	EventPolicyRepaired EventName = "policy_repaired" // what is stored does not fit the configuration (rule B1)
+	EventReportOnly     EventName = "report_only"     // what would have been asked (rule B18)
+	EventSend           EventName = "send"            // a code was sent, or not
+	EventSendBudget     EventName = "send_budget"     // half, or all, of the day's text messages are sent
+	EventConfirm        EventName = "confirm"         // an address on file was confirmed (rule B17)
+	EventSignUp         EventName = "sign_up"         // somebody made an account
+	EventForgotten      EventName = "forgotten"       // a link for a forgotten password was asked for
+	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
+	EventForget         EventName = "forget_device"   // … no more
+	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
+)
+
+// Event is one fact: who tried what, and how it ended. No secret is in it.
+type Event struct {
+	At       time.Time `json:"at,omitzero"`
+	Name     EventName `json:"name,omitempty"`
+	OK       bool      `json:"ok,omitempty"`
+	Reason   string    `json:"reason,omitempty"` // rule or cause, one word
+	User     UserID    `json:"user,omitempty"`
+	UserName string    `json:"user_name,omitempty"`
+	Factor   Kind      `json:"factor,omitempty"`
+	Session  string    `json:"session,omitempty"` // truncated hash of the session's ID
+	Network  string    `json:"network,omitempty"`
+	Host     string    `json:"host,omitempty"`
+	Decision string    `json:"decision,omitempty"` // ID of the decision
+	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
+}
+
+// Events takes events. Record must not block and must be safe for concurrent
+// use.
+type Events interface {
+	Record(ctx context.Context, e Event)
+}

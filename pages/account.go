@@ -1,0 +1,519 @@
+package pages
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/secondgate/secondgate/mfa"
+)
+
+type accountPage struct {
+	frame
+	Notices                 []noticeRow // the newest
+	NoticesHref             string      // where they can be put away; "": not in this sign-in
+	UserName, Email, Phone  string
+	Member                  string // the organizations, in words
+	Score                   score
+	Rows                    []factorRow
+	Add                     []addition
+	CannotAdd               []string
+	Sessions                []sessionRow
+	OtherSessions           bool
+	Devices                 []deviceRow // the newest
+	MoreDevices             bool
+	LocalPassword, Required bool
+	Off, OptedOut           bool
+	Return                  string
+}
+
+// factorRow is one factor of the account.
+type factorRow struct {
+	ID              mfa.CredentialID // empty: it has no name to change
+	Icon, Name      string
+	What, Date, Day string // what it is, and when it was added
+	Used            string
+	Href, Action    string
+	Rename          string
+}
+
+type addition struct{ Label, Href string }
+
+type sessionRow struct {
+	Handle, Agent, Where, Seen string
+	Current                    bool
+}
+
+// deviceRow is one browser that stands for a second factor (rule B29).
+type deviceRow struct{ ID, Agent, Since, Used string }
+
+type devicesPage struct {
+	frame
+	Devices []deviceRow
+}
+
+type confirmPage struct {
+	frame
+	Text       []string
+	Submit     string
+	Credential mfa.CredentialID
+}
+
+type renamePage struct {
+	frame
+	Name       string
+	Credential mfa.CredentialID
+}
+
+type passwordPage struct {
+	frame
+	Name                    string
+	OldError, PasswordError string
+}
+
+// account returns what the account page shows, and has answered where it reports
+// false. What a route asks is no matter here.
+func (v *visit) account() (*mfa.Account, bool) {
+	v.at.Asked = mfa.Requirement{}
+	if _, err := v.session(); err != nil {
+		v.from = fromAccount // whoever has to sign in first comes back
+	}
+	id, ok := v.id()
+	if !ok {
+		return nil, false
+	}
+	a, err := v.p.gate.Account(v.r.Context(), &v.at, id)
+	if err == nil {
+		return a, true
+	}
+	v.from = fromAccount
+	if !errors.Is(err, mfa.ErrNotAllowed) {
+		v.fail(err)
+		return nil, false
+	}
+	// Something is owed before the account: the state says what.
+	if st, ok := v.state(); ok {
+		v.proceed(&st.Outcome)
+	}
+	return nil, false
+}
+
+// dones are the words for what was just done, by paramDone.
+var dones = map[string]string{
+	"renamed":  "done.renamed",
+	"removed":  "done.removed",
+	"password": "done.password",
+	"out":      "done.out",
+	"in":       "done.in",
+	"session":  "done.session",
+	"sessions": "done.sessions",
+	"device":   "done.device",
+}
+
+func (p *Pages) serveAccount(v *visit) {
+	a, ok := v.account()
+	if !ok {
+		return
+	}
+	page := accountPage{frame: v.frame(v.T("account.title"))}
+	page.Wide, page.Person = true, personName(a.DisplayName, a.UserName)
+	page.UserName, page.Email, page.Phone = a.UserName, a.Email, a.Phone
+	if len(a.Organizations) > 0 {
+		page.Member = v.T("account.member", "list", strings.Join(a.Organizations, ", "))
+	}
+	page.LocalPassword, page.Required, page.Off, page.OptedOut = a.LocalPassword, a.Required, a.Off, a.OptedOut
+	page.Score = v.score(a)
+	page.Return = "/"
+	if v.rd != "" {
+		page.Return = v.rd
+	}
+	if key, ok := dones[v.query.Get(paramDone)]; ok {
+		page.Notice, page.Good = v.T(key), true
+	}
+	for i := range a.Credentials {
+		page.Rows = append(page.Rows, v.factorRow(&a.Credentials[i], a.CodesOffered))
+	}
+	own := v.returnOnly()
+	own.Set(paramFrom, fromAccount)
+	page.Notices = v.noticeRows(a.Notices[:min(len(a.Notices), newsShown)])
+	if a.PutAway {
+		page.NoticesHref = join("notices", own)
+	}
+	for _, c := range a.Choices {
+		switch {
+		case !c.Available:
+			page.CannotAdd = append(page.CannotAdd, v.T("account.cannot", "factor", v.kind(c.Kind), "why", v.why(c.Why, "", 0)))
+		case c.Kind == mfa.Passkey:
+			page.Add = append(page.Add, addition{v.T("account.add.passkey"), join(setUpHref(c.Kind), own)})
+		case c.Kind == mfa.TOTP:
+			page.Add = append(page.Add, addition{v.T("account.add.totp"), join(setUpHref(c.Kind), own)})
+		case c.Kind == mfa.Email:
+			page.Add = append(page.Add, addition{v.T("account.add.email"), join(setUpHref(c.Kind), own)})
+		case c.Kind == mfa.SMS:
+			page.Add = append(page.Add, addition{v.T("account.add.sms"), join(setUpHref(c.Kind), own)})
+		}
+	}
+	if a.CodesOffered && primaries(a) > 0 && !hasCodes(a) {
+		page.Add = append(page.Add, addition{v.T("account.add.codes"), join("set-up/backup-codes", own)})
+	}
+	for _, s := range a.Sessions {
+		row := sessionRow{Handle: s.Handle, Agent: v.agent(s.Agent), Where: s.Host, Seen: v.since(s.LastSeen), Current: s.Current}
+		if s.Current {
+			row.Seen = v.T("since.now")
+		}
+		page.Sessions = append(page.Sessions, row)
+		page.OtherSessions = page.OtherSessions || !s.Current
+	}
+	page.Devices = v.deviceRows(a)
+	if page.MoreDevices = len(page.Devices) > devicesShown; page.MoreDevices {
+		page.Devices = page.Devices[:devicesShown]
+	}
+	v.render(http.StatusOK, "account", page)
+}
+
+// newsShown is how many notices the account page has room for, and devicesShown how
+// many browsers that are not asked again.
+const (
+	newsShown    = 5
+	devicesShown = 5
+)
+
+// deviceRows lists the browsers that stand for a second factor, the newest first.
+func (v *visit) deviceRows(a *mfa.Account) []deviceRow {
+	var rows []deviceRow
+	for _, d := range slices.Backward(a.Remembered) {
+		row := deviceRow{ID: d.ID, Agent: v.agent(d.Agent), Since: v.T("account.device.since", "when", v.since(d.Proven))}
+		if !d.LastUsed.IsZero() {
+			row.Used = v.T("account.used", "when", v.since(d.LastUsed))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// serveDevices lists all browsers that are not asked again.
+func (p *Pages) serveDevices(v *visit) {
+	a, ok := v.account()
+	if !ok {
+		return
+	}
+	if len(a.Remembered) == 0 {
+		v.redirect(v.Href("account"))
+		return
+	}
+	page := devicesPage{frame: v.frame(v.T("account.devices")), Devices: v.deviceRows(a)}
+	page.Wide = true
+	v.render(http.StatusOK, "account_devices", page)
+}
+
+func (p *Pages) postForgetDevice(v *visit) {
+	if id, ok := v.id(); ok {
+		v.changed(p.gate.ForgetDevice(v.r.Context(), &v.at, id, v.form("device")), "device", "account")
+	}
+}
+
+func (v *visit) factorRow(c *mfa.Credential, codesOffered bool) factorRow {
+	row := factorRow{
+		ID: c.ID, Icon: rowIcon(c.Kind), Name: c.Name, Date: c.Created.UTC().Format("2006-01-02T15:04:05Z"), Day: v.day(c.Created),
+		Action: v.T("account.remove"), Href: v.href("account/remove", "credential", string(c.ID)),
+		Rename: v.href("account/rename", "credential", string(c.ID)),
+	}
+	switch {
+	case row.Name == "", row.Name == defaultAppName:
+		row.Name = v.kind(c.Kind)
+	case c.Kind == mfa.Passkey:
+		row.Name = v.agent(row.Name)
+	}
+	if !c.LastUsed.IsZero() {
+		row.Used = v.T("account.used", "when", v.since(c.LastUsed))
+	}
+	switch {
+	case c.Kind == mfa.BackupCode:
+		own := v.returnOnly()
+		own.Set(paramFrom, fromAccount)
+		row.ID, row.Date, row.Name = "", "", v.T("account.codes")
+		row.What = v.words.count("codes.count", c.Left)
+		row.Action, row.Href = v.T("account.codes.new"), join("set-up/backup-codes", own)
+		if !codesOffered {
+			row.Action = ""
+		}
+	case c.Kind == mfa.Email, c.Kind == mfa.SMS:
+		// Called by its address, which is masked: another name could hide whose it is.
+		row.What, row.Rename = v.kind(c.Kind), ""
+	case c.Kind == mfa.Passkey && c.RPID != v.at.RPID:
+		row.What = v.T("account.other_host", "place", c.RPID)
+	case row.Name != v.kind(c.Kind):
+		row.What = v.kind(c.Kind)
+	}
+	return row
+}
+
+// systems are the endings of the browser names that the edge makes.
+var systems = []string{"iPhone", "iPad", "Android", "Windows", "ChromeOS", "macOS", "Linux", "FreeBSD"}
+
+// agent names a browser in the visitor's language. The edge writes "Firefox on
+// Linux", and a passkey is called so until somebody gives it another name, which
+// stays as it is.
+func (v *visit) agent(name string) string {
+	if name == "" || name == "Unknown browser" {
+		return v.T("account.session.unknown")
+	}
+	browser, system, ok := strings.Cut(name, " on ")
+	if !ok || !slices.Contains(systems, system) {
+		return name
+	}
+	return v.T("account.agent", "browser", browser, "system", system)
+}
+
+// defaultAppName is what the core calls a first authenticator app that nobody
+// named; the pages say it in the visitor's language.
+const defaultAppName = "Authenticator app"
+
+func primaries(a *mfa.Account) int {
+	n := 0
+	for _, c := range a.Credentials {
+		if c.Kind.Primary() {
+			n++
+		}
+	}
+	return n
+}
+
+func hasCodes(a *mfa.Account) bool {
+	return slices.ContainsFunc(a.Credentials, func(c mfa.Credential) bool { return c.Kind == mfa.BackupCode })
+}
+
+// changed goes back to the account page, or to the proof that a change needs.
+// page is what waits for the proof.
+func (v *visit) changed(err error, done, page string) {
+	var proof *mfa.ProofError
+	switch {
+	case err == nil:
+		q := v.returnOnly()
+		q.Set(paramDone, done)
+		v.redirect(join("account", q))
+	case errors.As(err, &proof):
+		v.redirect(v.proveFor(page, proof.Kinds))
+	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, mfa.ErrNotAllowed):
+		v.redirect(join("account", v.returnOnly())) // another tab did it; the page shows what is
+	default:
+		v.fail(err)
+	}
+}
+
+func (p *Pages) serveRename(v *visit) {
+	a, ok := v.account()
+	if !ok {
+		return
+	}
+	if c := named(a, v.query.Get("credential")); c != nil && c.Kind != mfa.Email && c.Kind != mfa.SMS {
+		v.showRename(http.StatusOK, c, c.Name, "")
+		return
+	}
+	v.redirect(v.Href("account"))
+}
+
+// named returns the factor of that ID that has a name, or nil.
+func named(a *mfa.Account, id string) *mfa.Credential {
+	for i := range a.Credentials {
+		if c := &a.Credentials[i]; string(c.ID) == id && c.Kind != mfa.BackupCode {
+			return c
+		}
+	}
+	return nil
+}
+
+func (v *visit) showRename(status int, c *mfa.Credential, name, fieldError string) {
+	page := renamePage{frame: v.frame(v.T("rename.title", "name", v.factorRow(c, false).Name)), Name: name, Credential: c.ID}
+	page.FieldError = fieldError
+	v.render(status, "account_rename", page)
+}
+
+func (p *Pages) postRename(v *visit) {
+	id, ok := v.id()
+	if !ok {
+		return
+	}
+	cred, name := v.form("credential"), v.form("name")
+	err := p.gate.Rename(v.r.Context(), &v.at, id, mfa.CredentialID(cred), name)
+	if errors.Is(err, mfa.ErrName) {
+		if a, ok := v.account(); ok {
+			if c := named(a, cred); c != nil {
+				v.showRename(http.StatusUnprocessableEntity, c, name, v.T("rename.text"))
+				return
+			}
+			v.redirect(v.Href("account"))
+		}
+		return
+	}
+	v.changed(err, "renamed", "account")
+}
+
+// serveRemove asks, with the name of what is lost and what happens next.
+func (p *Pages) serveRemove(v *visit) {
+	a, ok := v.account()
+	if !ok {
+		return
+	}
+	c := named(a, v.query.Get("credential"))
+	if c == nil {
+		v.redirect(v.Href("account"))
+		return
+	}
+	if a.Required && lastEnabled(a, c) {
+		v.lastFactor(http.StatusOK)
+		return
+	}
+	name := v.factorRow(c, false).Name
+	page := confirmPage{
+		frame: v.frame(v.T("remove.title", "name", name)), Submit: v.T("remove.submit"), Credential: c.ID,
+		Text: []string{v.T("remove.text")},
+	}
+	switch c.Kind {
+	case mfa.Passkey:
+		page.Text[0] = v.T("remove.text.passkey")
+	case mfa.TOTP:
+		page.Text[0] = v.T("remove.text.totp")
+	case mfa.Email:
+		page.Text[0] = v.T("remove.text.email")
+	case mfa.SMS:
+		page.Text[0] = v.T("remove.text.sms")
+	}
+	if primaries(a) == 1 {
+		page.Text = append(page.Text, v.T("remove.last"))
+	}
+	v.render(http.StatusOK, "account_confirm", page)
+}
+
+// lastEnabled reports whether c is the only primary factor that the policy takes.
+func lastEnabled(a *mfa.Account, c *mfa.Credential) bool {
+	var enabled mfa.Kinds
+	for _, choice := range a.Choices {
+		enabled |= mfa.KindsOf(choice.Kind)
+	}
+	return !slices.ContainsFunc(a.Credentials, func(other mfa.Credential) bool {
+		return other.ID != c.ID && enabled.Has(other.Kind)
+	})
+}
+
+// lastFactor says that the last factor stays, and what to do instead.
+func (v *visit) lastFactor(status int) {
+	own := v.returnOnly()
+	own.Set(paramFrom, fromAccount)
+	own.Set(paramList, "1")
+	v.message(status, messagePage{
+		Heading: v.T("last.title"), Text: []string{v.T("last.text")}, Context: true,
+		Actions: []action{{Href: join("set-up", own), Label: v.T("last.add")}, {Href: v.Href("account"), Label: v.T("back.account")}},
+	})
+}
+
+func (p *Pages) postRemove(v *visit) {
+	id, ok := v.id()
+	if !ok {
+		return
+	}
+	err := p.gate.Remove(v.r.Context(), &v.at, id, mfa.CredentialID(v.form("credential")))
+	if errors.Is(err, mfa.ErrLastFactor) {
+		v.lastFactor(http.StatusConflict)
+		return
+	}
+	v.changed(err, "removed", "account")
+}
+
+func (p *Pages) servePassword(v *visit) {
+	a, ok := v.account()
+	if !ok {
+		return
+	}
+	if !a.LocalPassword {
+		v.redirect(v.Href("account"))
+		return
+	}
+	v.render(http.StatusOK, "account_password", passwordPage{frame: v.frame(v.T("password.title")), Name: a.UserName})
+}
+
+func (p *Pages) postPassword(v *visit) {
+	id, ok := v.id()
+	if !ok {
+		return
+	}
+	out, err := p.gate.ChangePassword(v.r.Context(), &v.at, id, v.form("old"), v.form("password"))
+	if err == nil && out.Changed {
+		if err = v.keep(out); err != nil {
+			v.unavailable(err)
+			return
+		}
+	}
+	page := passwordPage{frame: v.frame(v.T("password.title")), Name: v.view.Subject.Name}
+	var refusedPassword *mfa.PasswordError
+	var throttled *mfa.ThrottledError
+	status := http.StatusUnprocessableEntity
+	switch {
+	case errors.As(err, &refusedPassword):
+		page.PasswordError = v.passwordRefused(refusedPassword)
+		page.FieldError = page.PasswordError
+	case errors.As(err, &throttled):
+		status = page.wait(throttled)
+		page.OldError = page.FieldError
+	case errors.Is(err, mfa.ErrRejected):
+		page.OldError = v.T("password.old.wrong")
+		page.FieldError = page.OldError
+	case errors.Is(err, mfa.ErrBusy):
+		page.Error = v.T("busy")
+		v.busyHeader()
+		status = http.StatusServiceUnavailable
+	default:
+		v.changed(err, "password", "account/password")
+		return
+	}
+	v.render(status, "account_password", page)
+}
+
+func (p *Pages) serveOptOut(v *visit) {
+	a, ok := v.account()
+	if !ok {
+		return
+	}
+	if a.Required || a.OptedOut {
+		v.redirect(v.Href("account"))
+		return
+	}
+	v.render(http.StatusOK, "account_confirm", confirmPage{
+		frame: v.frame(v.T("optout.title")), Submit: v.T("optout.submit"),
+		Text: []string{v.T("optout.text"), v.T("optout.stays")},
+	})
+}
+
+func (p *Pages) postOptOut(v *visit) {
+	if id, ok := v.id(); ok {
+		v.changed(p.gate.OptOut(v.r.Context(), &v.at, id), "out", "account/opt-out")
+	}
+}
+
+func (p *Pages) postOptIn(v *visit) {
+	if id, ok := v.id(); ok {
+		v.changed(p.gate.OptIn(v.r.Context(), &v.at, id), "in", "account")
+	}
+}
+
+func (p *Pages) postEndSession(v *visit) {
+	if id, ok := v.id(); ok {
+		v.changed(p.gate.EndSession(v.r.Context(), &v.at, id, v.form("session")), "session", "account")
+	}
+}
+
+func (p *Pages) postEndOthers(v *visit) {
+	id, ok := v.id()
+	if !ok {
+		return
+	}
+	out, err := p.gate.EndOtherSessions(v.r.Context(), &v.at, id)
+	if err == nil {
+		if err = v.keep(out); err != nil {
+			v.unavailable(err)
+			return
+		}
+	}
+	v.changed(err, "sessions", "account")
+}

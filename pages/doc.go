@@ -1,0 +1,15 @@
+// Package pages is the net/http edge for people: it serves everything below
+// /.mfa/ that a browser shows, and the answers that guard gives to people.
+//
+// No rule lives here. A handler parses the request once, asks the Gate, and
+// shows what the Gate answered or goes where its decision says; whether somebody
+// may do a thing is never decided by which page was open. Every page works
+// without scripts, but for passkeys, which browsers offer to scripts alone.
+//
+// A page is a template of its own below templates, within one layout. All text
+// stands in words, one file per language; all values of the design stand as
+// tokens in assets/style.css.
+//
+// The address to return to travels in each page's own address (rd), so that two
+// tabs never disturb each other, and is validated each time it is read.
+package pages

@@ -1,0 +1,82 @@
+package pages
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/secondgate/secondgate/mfa"
+)
+
+const (
+	// The third bounce of one session for one target within this time is a loop.
+	loopBounces = 3
+	loopWindow  = 10 * time.Second
+	// loopKeys bounds what is remembered; beyond it nothing is, which costs a browser
+	// some more redirects until it stops by itself.
+	loopKeys = 4096
+)
+
+// loops counts how often one of our pages has sent the same session on to the same
+// address unasked. A circle has to come through here: somebody who is not let in is
+// sent to us, and only a page of ours that finds nothing owed sends them back.
+type loops struct {
+	mu   sync.Mutex
+	seen map[bounce]*bounced
+}
+
+// bounce is a session and the very address that it came to: a circle passes the same
+// one again and again.
+type bounce struct {
+	session mfa.SessionID
+	address [sha256.Size]byte
+}
+
+type bounced struct {
+	since time.Time
+	count int
+}
+
+// closes reports whether this bounce closes a circle.
+func (l *loops) closes(b bounce, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen == nil {
+		l.seen = make(map[bounce]*bounced)
+	}
+	at := l.seen[b]
+	if at == nil || now.Sub(at.since) >= loopWindow || now.Before(at.since) {
+		if at == nil && len(l.seen) >= loopKeys {
+			for old, o := range l.seen {
+				if now.Sub(o.since) >= loopWindow {
+					delete(l.seen, old)
+				}
+			}
+			if len(l.seen) >= loopKeys {
+				return false
+			}
+		}
+		l.seen[b] = &bounced{since: now, count: 1}
+		return false
+	}
+	at.count++
+	return at.count >= loopBounces
+}
+
+// circles reports whether going there would go on with a circle, and has then told
+// the person what is the matter instead.
+func (v *visit) circles(s *mfa.Session, to string) bool {
+	if s == nil || v.r.Method != http.MethodGet || !v.p.loops.closes(bounce{s.ID, sha256.Sum256([]byte(v.req.Target))}, v.p.now()) {
+		return false
+	}
+	v.message(http.StatusLoopDetected, messagePage{
+		Heading: v.T("loop.title"), Context: true, ID: v.noted(mfa.ReasonLoop),
+		Text: []string{v.T("loop.text", "place", v.req.Place.Host), v.T("loop.how", "support", v.helper())},
+		Actions: []action{
+			{Href: to, Label: v.T("go.on", "place", v.req.Place.Host)},
+			{Href: v.Href("sign-out"), Label: v.T("go.signout")},
+		},
+	})
+	return true
+}

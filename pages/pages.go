@@ -1,0 +1,220 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/secondgate/secondgate/guard"
+	"github.com/secondgate/secondgate/internal/web"
+	"github.com/secondgate/secondgate/mfa"
+)
+
+// Root is the path below which everything of ours is served.
+const Root = "/.mfa/"
+
+// maxBody is the most that a form or a passkey's answer may weigh.
+const maxBody = 64 << 10
+
+// Config is what Pages are made of. Every field without a note is required.
+type Config struct {
+	Gate  Gate
+	Guard Guard
+	Brand Brand
+	// Source is the identity source whose names and passwords the sign-in page
+	// takes; empty: mfa.LocalSource.
+	Source string
+	// LinkOrigin returns the origin that a link in a letter begins with. nil: the
+	// one that was asked, which is right only where nothing but hosts of ours gets
+	// here. A letter with a host of a stranger's choice gives its link away (AC-169).
+	LinkOrigin func(at *mfa.Place) string
+	Now        func() time.Time // nil: time.Now
+	Logger     *slog.Logger     // told of our faults; nil: nobody is
+}
+
+// Pages serves the pages. It is safe for concurrent use.
+type Pages struct {
+	gate   Gate
+	guard  Guard
+	brand  brand
+	source string
+	origin func(*mfa.Place) string
+	now    func() time.Time
+	logger *slog.Logger
+	csrf   *web.CSRF
+	words  *catalogue
+	assets *assets
+	sheets map[string]*template.Template
+	routes map[string]route
+	loops  loops
+}
+
+// route is one page: which handler answers which method. nil: not that method.
+type route struct {
+	get, post func(*visit)
+}
+
+// New checks the configuration and parses every template, so that a mistake in
+// one shows when the gateway starts and not when somebody needs the page.
+func New(cfg Config) (*Pages, error) {
+	if cfg.Gate == nil || cfg.Guard == nil {
+		return nil, errors.New("making pages: a gate and a guard are needed")
+	}
+	p := &Pages{gate: cfg.Gate, guard: cfg.Guard, source: cfg.Source, origin: cfg.LinkOrigin, now: cfg.Now, csrf: web.NewCSRF()}
+	if p.source == "" {
+		p.source = mfa.LocalSource
+	}
+	if p.origin == nil {
+		p.origin = func(at *mfa.Place) string { return at.Origin }
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.logger = cfg.Logger; p.logger == nil {
+		p.logger = slog.New(slog.DiscardHandler)
+	}
+	colours, err := parseBrand(cfg.Brand)
+	if err != nil {
+		return nil, fmt.Errorf("making pages: %w", err)
+	}
+	if p.words, err = loadWords(); err != nil {
+		return nil, fmt.Errorf("making pages: %w", err)
+	}
+	if p.assets, err = loadAssets(cfg.Brand, colours); err != nil {
+		return nil, fmt.Errorf("making pages: %w", err)
+	}
+	p.brand = newBrand(cfg.Brand, p.assets)
+	if p.sheets, err = parseSheets(); err != nil {
+		return nil, fmt.Errorf("making pages: %w", err)
+	}
+	p.routes = map[string]route{
+		"":                        {get: p.serveStart},
+		"sign-in":                 {get: p.serveSignIn, post: p.postSignIn},
+		"sign-out":                {get: p.serveSignOut, post: p.postSignOut},
+		"link":                    {get: p.serveLink, post: p.postLink},
+		"set-up":                  {get: p.serveSetUp, post: p.postSetUp},
+		"set-up/passkey":          {get: p.serveSetUpPasskey},
+		"set-up/passkey/begin":    {post: p.beginSetUpPasskey},
+		"set-up/passkey/finish":   {post: p.finishSetUpPasskey},
+		"set-up/totp":             {get: p.serveSetUpTOTP, post: p.postSetUpTOTP},
+		"set-up/backup-codes":     {get: p.serveSetUpCodes, post: p.postSetUpCodes},
+		"set-up/backup-codes.txt": {get: p.serveCodesFile},
+		"verify":                  {get: p.serveVerify},
+		"verify/passkey":          {get: p.serveVerifyPasskey},
+		"verify/passkey/begin":    {post: p.beginVerifyPasskey},
+		"verify/passkey/finish":   {post: p.finishVerifyPasskey},
+		"verify/totp":             {get: p.serveVerifyTOTP, post: p.postVerifyTOTP},
+		"verify/backup-code":      {get: p.serveVerifyCode, post: p.postVerifyCode},
+		"verify/codes-left":       {get: p.serveCodesLeft},
+		"verify/methods":          {get: p.serveMethods},
+		"notices":                 {get: p.serveNotices, post: p.postNotices},
+		"account":                 {get: p.serveAccount},
+		"account/rename":          {get: p.serveRename, post: p.postRename},
+		"account/remove":          {get: p.serveRemove, post: p.postRemove},
+		"account/password":        {get: p.servePassword, post: p.postPassword},
+		"account/opt-out":         {get: p.serveOptOut, post: p.postOptOut},
+		"account/opt-in":          {post: p.postOptIn},
+		"account/end-session":     {post: p.postEndSession},
+		"account/end-others":      {post: p.postEndOthers},
+		"preferences":             {post: p.postPreferences},
+
+		// Codes that are sent, and secrets from an administrator.
+		"verify/email":          {get: p.serveVerifySent(mfa.Email), post: p.postVerifySent(mfa.Email)},
+		"verify/email/send":     {post: p.postSendCode(mfa.Email)},
+		"verify/sms":            {get: p.serveVerifySent(mfa.SMS), post: p.postVerifySent(mfa.SMS)},
+		"verify/sms/send":       {post: p.postSendCode(mfa.SMS)},
+		"verify/bypass":         {get: p.serveBypass, post: p.postBypass},
+		"set-up/email":          {get: p.serveSetUpAddress(mfa.Email), post: p.postSetUpAddress(mfa.Email)},
+		"set-up/email/code":     {get: p.serveSetUpCode(mfa.Email), post: p.postSetUpCode(mfa.Email)},
+		"set-up/email/send":     {post: p.postSetUpSend(mfa.Email)},
+		"set-up/sms":            {get: p.serveSetUpAddress(mfa.SMS), post: p.postSetUpAddress(mfa.SMS)},
+		"set-up/sms/code":       {get: p.serveSetUpCode(mfa.SMS), post: p.postSetUpCode(mfa.SMS)},
+		"set-up/sms/send":       {post: p.postSetUpSend(mfa.SMS)},
+		"set-up/confirm":        {get: p.serveConfirm, post: p.postConfirm},
+		"set-up/confirm/send":   {post: p.postConfirmSend},
+		"set-up/pass":           {get: p.servePass, post: p.postPass},
+		"account/devices":       {get: p.serveDevices},
+		"account/forget-device": {post: p.postForgetDevice},
+
+		// For people who have proven nothing yet.
+		"sign-in/code":           {get: p.serveSignInCode, post: p.postSignInCode},
+		"sign-in/code/enter":     {get: p.serveSignInEnter, post: p.postSignInEnter},
+		"sign-in/passkey/begin":  {post: p.beginSignInPasskey},
+		"sign-in/passkey/finish": {post: p.finishSignInPasskey},
+		"sign-up":                {get: p.serveSignUp, post: p.postSignUp},
+		"sign-up/code":           {get: p.serveSignUpCode, post: p.postSignUpCode},
+		"forgotten":              {get: p.serveForgotten, post: p.postForgotten},
+	}
+	return p, nil
+}
+
+// Serves reports whether a cleaned path is one of ours.
+func Serves(path string) bool {
+	return path == strings.TrimSuffix(Root, "/") || strings.HasPrefix(path, Root)
+}
+
+// ServeHTTP answers one request below /.mfa/.
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Below the app's strip a writer drops cookies of our names; ours are ours.
+	w = guard.Plain(w)
+	req, err := p.guard.Parse(r)
+	switch {
+	case errors.Is(err, guard.ErrPlainHTTP):
+		// The page that says so is a page like the others: what it loads is nobody's
+		// secret, and is served to everybody.
+		if file, ok := strings.CutPrefix(r.URL.Path, Root+"assets/"); ok {
+			p.assets.serve(w, r, false, file)
+			return
+		}
+		p.PlainHTTP(w, r)
+		return
+	case err != nil:
+		p.guard.Reject(w, r, err)
+		return
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(req.Path, strings.TrimSuffix(Root, "/")), "/")
+	if file, ok := strings.CutPrefix(name, "assets/"); ok {
+		p.assets.serve(w, r, req.HTTPS, file)
+		return
+	}
+	v := p.visit(w, r, req)
+	rt, ok := p.routes[name]
+	if !ok || req.Ambiguous {
+		v.notFound()
+		return
+	}
+	switch {
+	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rt.get != nil:
+		rt.get(v)
+	case r.Method == http.MethodPost && rt.post != nil:
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if v.ours() {
+			rt.post(v)
+		}
+	default:
+		allow := "GET, HEAD"
+		switch {
+		case rt.get == nil:
+			allow = "POST"
+		case rt.post != nil:
+			allow += ", POST"
+		}
+		w.Header().Set("Allow", allow)
+		v.message(http.StatusMethodNotAllowed, messagePage{Heading: v.T("method.title"), Text: []string{v.T("method.text")}, Actions: []action{{Href: Root, Label: v.T("go.start")}}})
+	}
+}
+
+// serveStart is the door without a number: it opens on what the person owes, or
+// on the account.
+func (p *Pages) serveStart(v *visit) {
+	if _, err := v.session(); err != nil {
+		v.from = fromAccount
+		v.noSession(err, "sign-in")
+		return
+	}
+	v.redirect(v.Href("account"))
+}
