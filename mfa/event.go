@@ -53,6 +53,14 @@ type Event struct {
 	Host     string    `json:"host,omitempty"`
 	Decision string    `json:"decision,omitempty"` // ID of the decision
 	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
+	// Actor is which administrator or key did it, in words, and ActorID the user, where
+	// it is one.
+	Actor   string `json:"actor,omitempty"`
+	ActorID UserID `json:"actor_id,omitempty"`
+	// Number counts the kept events from 1 on. The store gives it, and the hash that
+	// chains the event to the one before (see Link): it must stay the last field.
+	Number uint64 `json:"number,omitempty"`
+	Hash   string `json:"hash,omitempty"`
 }
 
 // Events takes events. Record must not block and must be safe for concurrent
