@@ -316,7 +316,7 @@ type FactorInfo struct {
 // Users lists users by name; see Users.ListUsers. Sessions, remembered devices and locks
 // are not counted in a list.
 func (g *Gate) Users(ctx context.Context, prefix, after string, limit int) ([]UserInfo, string, error) {
-	page, next, err := g.cfg.Store.ListUsers(ctx, strings.ToLower(prefix), after, limit)
+	page, next, err := g.cfg.Store.ListUsers(ctx, UserQuery{Search: strings.ToLower(prefix)}, after, limit)
 	if err != nil {
 		return nil, "", err
 	}

@@ -368,7 +368,7 @@ func TestGate_AC111_CodesThatWait(t *testing.T) {
 			},
 			func(w *world, out *mfa.Outcome, err error) {
 				_, _, again := w.gate.FinishWaiting(t.Context(), w.at, id, code)
-				page, _, listErr := w.store.ListUsers(t.Context(), "", "", 10)
+				page, _, listErr := w.store.ListUsers(t.Context(), mfa.UserQuery{}, "", 10)
 				must(t, listErr)
 				if len(page) > 1 || err == nil && again == nil {
 					t.Errorf("%s: %d accounts; first %v, then %v", purpose, len(page), err, again)

@@ -392,7 +392,7 @@ func TestGate_AC228_OneTakerOfASetupLink(t *testing.T) {
 	}); n != 1 {
 		t.Errorf("one set-up link made %d accounts", n)
 	}
-	page, _, err := w.store.ListUsers(ctx, "", "", 100)
+	page, _, err := w.store.ListUsers(ctx, mfa.UserQuery{}, "", 100)
 	if err != nil || len(page) != 1 {
 		t.Errorf("%d users: %v", len(page), err)
 	}

@@ -66,7 +66,7 @@ func TestGate_Notices_AreBounded(t *testing.T) {
 	for range mfa.MaxNotices + 5 {
 		must(t, w.gate.RemoveFactors(ctx, "alice", ""))
 	}
-	page, _, err := w.store.ListUsers(ctx, "alice", "", 1)
+	page, _, err := w.store.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, "", 1)
 	must(t, err)
 	if n := len(page[0].Notices); n != mfa.MaxNotices {
 		t.Errorf("%d notices", n)

@@ -112,7 +112,7 @@ func TestGate_OneTaker_OfACodeThatWaits(t *testing.T) {
 	if n := finish(wait.ID, w.post.Code(alicesMail)); n != 1 {
 		t.Errorf("one code signed in %d times", n)
 	}
-	page, _, err := w.store.ListUsers(ctx, "", "", 10)
+	page, _, err := w.store.ListUsers(ctx, mfa.UserQuery{}, "", 10)
 	if err != nil || len(page) != 1 {
 		t.Errorf("%d users, %v", len(page), err)
 	}

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -111,16 +112,15 @@ func (u *User) powers(of OrganizationID) Powers {
 	if u.Disabled {
 		return 0
 	}
+	var p Powers
 	switch u.Role() {
 	case RoleAdmin:
 		return allPowers
 	case RoleAuditor:
-		return auditorPowers
+		p = auditorPowers
 	}
-	for _, id := range u.AdminOf {
-		if id == of && of != "" {
-			return organizationPowers
-		}
+	if of != "" && slices.Contains(u.AdminOf, of) {
+		p |= organizationPowers
 	}
-	return 0
+	return p
 }

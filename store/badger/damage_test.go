@@ -538,7 +538,7 @@ func TestStore_AC195_RejectsRowsThatWereMoved(t *testing.T) {
 	_, err := s.User(ctx, alice.ID)
 	refused("a user's record", err)
 	refused("a user's record, updated", s.UpdateUser(ctx, alice.ID, func(*mfa.User) error { t.Error("changed"); return nil }))
-	_, _, err = s.ListUsers(ctx, "", "", 100)
+	_, _, err = s.ListUsers(ctx, mfa.UserQuery{}, "", 100)
 	refused("a user's record, listed", err)
 	move(keyRow(mfa.SubjectKey("local", user(4).Subject)), keyRow(mfa.SubjectKey("local", user(3).Subject)))
 	_, err = s.UserByKey(ctx, mfa.SubjectKey("local", user(3).Subject))
