@@ -68,3 +68,10 @@ type Event struct {
 type Events interface {
 	Record(ctx context.Context, e Event)
 }
+
+// KeptEvents also keep an event at once.
+type KeptEvents interface {
+	Events
+	// Keep is Record, and answers when the event is kept, or why it is not.
+	Keep(ctx context.Context, e Event) error
+}
