@@ -215,6 +215,9 @@ type Account struct {
 	// this sign-in can be put away in it.
 	Notices []Notice
 	PutAway bool // one of them can
+	// CanReplace says that RemoveLast could take the last factor away and have another
+	// set up in its place here.
+	CanReplace bool
 }
 
 // SessionInfo is one session as its owner sees it. Handle ends it; it is no
