@@ -45,6 +45,7 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 		CodesOffered: p.Factors.Has(BackupCode),
 		CanReplace:   g.canReplace(at, s, u),
 	}
+	a.Score = ScoreOf(p, a.Subject, canSetUp(a.Choices))
 	if g.cfg.SentCodes != nil && u.Phone != "" {
 		a.Phone, a.PhoneVerified = g.cfg.SentCodes.Display(SMS, u.Phone), u.PhoneVerified
 	}
