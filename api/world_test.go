@@ -372,3 +372,5 @@ func quote(s string) string {
 	raw, _ := json.Marshal(s)
 	return string(raw)
 }
+
+func contains(raw []byte, s string) bool { return bytes.Contains(raw, []byte(s)) }
