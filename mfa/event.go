@@ -51,6 +51,7 @@ type Event struct {
 	Session  string    `json:"session,omitempty"` // truncated hash of the session's ID
 	Network  string    `json:"network,omitempty"`
 	Host     string    `json:"host,omitempty"`
+	Agent    string    `json:"agent,omitempty"`    // the browser, as people know it
 	Decision string    `json:"decision,omitempty"` // ID of the decision
 	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
 }
