@@ -352,3 +352,26 @@ func TestFactors_OfOthersAreNotThere(t *testing.T) {
 		t.Errorf("bob's account was %s\nis %s", theirs.raw, after.raw)
 	}
 }
+
+// B34: after a warning the last one goes, other sessions end, and this one sets up another.
+func TestFactors_LastOneGoesAfterAWarning_B34(t *testing.T) {
+	w := newWorld(t)
+	b := w.person("alice")
+	other := b.again("alice")
+	one := factorsPath + "/" + b.factor(mfa.TOTP)
+	b.ask(http.MethodDelete, one+"?last=yes", "", http.StatusBadRequest)
+	b.ask(http.MethodDelete, one+"?last=true", "", http.StatusNoContent)
+	if n := len(w.user("alice").Credentials); n != 0 {
+		t.Errorf("%d credentials are left", n)
+	}
+	other.ask(http.MethodGet, accountPath, "", http.StatusUnauthorized)
+	if a := b.ask(http.MethodGet, accountPath, "", http.StatusUnauthorized); a.text("next") != "/.mfa/set-up" {
+		t.Errorf("%s", a.raw)
+	}
+	b.addPasskey("Laptop")
+	b.ask(http.MethodGet, accountPath, "", http.StatusOK)
+	// Where it is not the last, the warning was about something else.
+	b.phone = b.ask(http.MethodPost, factorsPath+"/totp/begin", "{}", http.StatusOK).text("secret")
+	b.ask(http.MethodPost, factorsPath+"/totp/finish", `{"code":`+quote(b.code())+`}`, http.StatusCreated)
+	b.ask(http.MethodDelete, factorsPath+"/"+b.factor(mfa.Passkey)+"?last=true", "", http.StatusConflict)
+}

@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -241,5 +242,51 @@ func TestAccount_ShowsNoSecrets_AC131(t *testing.T) {
 				t.Errorf("%s: %q is in the answer", path, s)
 			}
 		}
+	}
+}
+
+// What happened to the account is read in pages, by its owner alone (AC-131).
+func TestActivity(t *testing.T) {
+	w := newWorld(t)
+	w.keepEvents = true
+	alice, bob := w.person("alice"), w.person("bob")
+	alice.addPasskey("Laptop")
+	path := accountPath + "/activity"
+	seen, after := 0, ""
+	for {
+		a := alice.ask(http.MethodGet, path+"?limit=2&after="+url.QueryEscape(after), "", http.StatusOK)
+		seen += len(a.body["activity"].([]any))
+		if after = a.text("next"); after == "" {
+			break
+		}
+	}
+	if seen < 4 {
+		t.Errorf("%d things happened", seen)
+	}
+	if a := bob.ask(http.MethodGet, path, "", http.StatusOK); contains(a.raw, "passkey") {
+		t.Errorf("bob reads of alice: %s", a.raw)
+	}
+	for _, query := range []string{"limit=0", "limit=101", "limit=x", "after=nonsense", "after=%zz"} {
+		alice.ask(http.MethodGet, path+"?"+query, "", http.StatusBadRequest)
+	}
+}
+
+// B33: the score says what would raise it.
+func TestAccount_Score(t *testing.T) {
+	w := newWorld(t)
+	b := w.person("alice")
+	score := func() (level string, first any) {
+		s := b.ask(http.MethodGet, accountPath, "", http.StatusOK).body["score"].(map[string]any)
+		if advice := s["advice"].([]any); len(advice) > 0 {
+			first = advice[0].(map[string]any)["advice"]
+		}
+		return s["level"].(string), first
+	}
+	if level, first := score(); level != "good" || first != "add_passkey" {
+		t.Errorf("%s, %v", level, first)
+	}
+	b.addPasskey("Laptop")
+	if _, first := score(); first != "add_second_passkey" {
+		t.Errorf("%v", first)
 	}
 }

@@ -50,6 +50,16 @@ type world struct {
 	post   mfatest.Post
 	clock  *mfatest.Clock
 	valid  *apitest.Validator
+
+	keepEvents bool // in the store as well
+}
+
+// Record keeps an event.
+func (w *world) Record(ctx context.Context, e mfa.Event) {
+	w.events.Record(ctx, e)
+	if w.keepEvents {
+		must(w.t, w.store.AppendEvents(ctx, []mfa.Event{e}))
+	}
 }
 
 // plainCodes are backup codes without a hash: what a hash costs is not what is tested.
@@ -115,10 +125,11 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	keys, err := seal.NewKeys()
 	must(t, err)
-	store, err := badger.Open(badger.Options{Dir: t.TempDir() + "/store", Keys: keys, MinFree: 1})
+	clock := mfatest.NewClock()
+	store, err := badger.Open(badger.Options{Dir: t.TempDir() + "/store", Keys: keys, MinFree: 1, Now: clock.Now})
 	must(t, err)
 	t.Cleanup(func() { store.Close() })
-	w := &world{t: t, store: store, policy: mfa.DefaultPolicy(), clock: mfatest.NewClock()}
+	w := &world{t: t, store: store, policy: mfa.DefaultPolicy(), clock: clock}
 	hasher, err := seal.NewHasher(seal.HasherConfig{Params: seal.CodeParams})
 	must(t, err)
 	source, err := local.New(local.Config{Users: store, Hasher: hasher})
@@ -129,7 +140,7 @@ func newWorld(t *testing.T) *world {
 	plain := plainPasswords{source, store}
 	w.gate, err = mfa.NewGate(mfa.Config{
 		Store: store, Sources: []mfa.PasswordSource{plain}, Passwords: plain, TOTP: totp.New(), Codes: plainCodes{},
-		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), Events: &w.events, Policy: func() *mfa.Policy { return &w.policy },
+		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), Events: w, Policy: func() *mfa.Policy { return &w.policy },
 		Now: w.clock.Now, SentCodes: sent, Post: &w.post,
 	})
 	must(t, err)
