@@ -27,9 +27,30 @@ const (
 type cache struct {
 	seed   maphash.Seed
 	shards [shards]*lru.Cache[uint64, *entry]
+	// hits are counted in as many places as there are shards, so that counting is
+	// never what requests of different sessions meet at.
+	hits   [shards]tally
+	misses atomic.Uint64
 
 	mu   sync.Mutex
 	seen map[mfa.SessionID]time.Time // of evicted entries, until the next batch
+}
+
+// tally is a counter that shares no line of memory with another one.
+type tally struct {
+	n atomic.Uint64
+	_ [56]byte
+}
+
+// hit counts one request that the entry has answered.
+func (c *cache) hit(e *entry) { c.hits[e.shard].n.Add(1) }
+
+// counts returns how many requests were answered from the cache, and how many not.
+func (c *cache) counts() (hits, misses uint64) {
+	for i := range c.hits {
+		hits += c.hits[i].n.Load()
+	}
+	return hits, c.misses.Load()
 }
 
 func newCache(size int) (*cache, error) {
@@ -53,6 +74,7 @@ func newCache(size int) (*cache, error) {
 type entry struct {
 	token   string
 	scope   string
+	shard   uint8 // which one it is in
 	epoch   epoch
 	loaded  time.Time
 	seen    atomic.Int64 // when it was used last, in Unix nanoseconds
@@ -161,6 +183,7 @@ func (c *cache) use(e *entry) {
 
 func (c *cache) add(e *entry) {
 	shard, hash := c.place(e.token)
+	e.shard = uint8(hash % shards)
 	shard.Add(hash, e)
 }
 

@@ -141,11 +141,17 @@ func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error
 	e, found := m.cache.get(token)
 	if found && e.scope == scope {
 		if v := m.hit(e, m.now()); v != nil {
+			m.cache.hit(e)
 			return v, nil
 		}
 	}
+	m.cache.misses.Add(1)
 	return m.load(ctx, e, token, scope)
 }
+
+// CacheCounts returns how many calls of Verify were answered from memory since the
+// manager was made, and how many were not, those with a token that is none among them.
+func (m *Manager) CacheCounts() (hits, misses uint64) { return m.cache.counts() }
 
 // hit returns what the entry holds where it still holds, else nil.
 func (m *Manager) hit(e *entry, now time.Time) *View {
