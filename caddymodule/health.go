@@ -60,12 +60,18 @@ func (h *health) ask(ctx context.Context, look func(context.Context) string) str
 func (h *health) look(look func(context.Context) string) {
 	ctx, cancel := context.WithTimeout(context.Background(), healthTime)
 	defer cancel()
-	fault := look(ctx)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.at, h.fault = time.Now(), fault
-	close(h.running)
-	h.running = nil
+	fault := "store"
+	defer func() {
+		// Beside the requests nobody else catches a panic, and a stranger has begun
+		// this one: it must not end the process.
+		_ = recover()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.at, h.fault = time.Now(), fault
+		close(h.running)
+		h.running = nil
+	}()
+	fault = look(ctx)
 }
 
 // fault looks whether the gate could decide about a request now. A disk that is nearly
