@@ -20,12 +20,12 @@ const tracerName = "github.com/secondgate/secondgate"
 // context is all that this costs. No span names a user, a session or a path.
 
 // child begins a span below the one of the context, or returns nil where none records.
-func child(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+func child(ctx context.Context, name string) (context.Context, trace.Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
 		return ctx, nil
 	}
-	return parent.TracerProvider().Tracer(tracerName).Start(ctx, name, trace.WithAttributes(attributes...))
+	return parent.TracerProvider().Tracer(tracerName).Start(ctx, name)
 }
 
 // endSpan ends a span. What went wrong stands in the log: the text of an error may name
@@ -91,8 +91,9 @@ func tracePage(r *http.Request) (*http.Request, trace.Span) {
 }
 
 func beginStoreSpan(ctx context.Context, operation string) (context.Context, trace.Span) {
-	ctx, span := child(ctx, "secondgate.store", attribute.String("secondgate.operation", operation))
+	ctx, span := child(ctx, "secondgate.store")
 	if span != nil {
+		span.SetAttributes(attribute.String("secondgate.operation", operation))
 		if l, ok := ctx.Value(lookupsKey{}).(*lookups); ok {
 			l.n.Add(1)
 		}
@@ -101,5 +102,9 @@ func beginStoreSpan(ctx context.Context, operation string) (context.Context, tra
 }
 
 func beginSendSpan(ctx context.Context, channel, sender string) (context.Context, trace.Span) {
-	return child(ctx, "secondgate.send", attribute.String("secondgate.channel", channel), attribute.String("secondgate.sender", sender))
+	ctx, span := child(ctx, "secondgate.send")
+	if span != nil {
+		span.SetAttributes(attribute.String("secondgate.channel", channel), attribute.String("secondgate.sender", sender))
+	}
+	return ctx, span
 }
