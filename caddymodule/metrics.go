@@ -40,7 +40,7 @@ func newMetrics() *metrics {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	return &metrics{
+	m := &metrics{
 		decisions: decisionCounter{others: vec("secondgate_decisions_total",
 			"Requests that were judged, by what was asked of them and why. With report_only=\"true\" they were let through all the same.",
 			"action", "reason", "report_only")},
@@ -60,6 +60,10 @@ func newMetrics() *metrics {
 		storeErrors: vec("secondgate_store_errors_total", "Operations that the store could not carry out.", "operation"),
 		eventsLost:  vec("secondgate_events_lost_total", "Events that were not kept in the store's record, or not handed to the handlers of Caddy's events.", "target"),
 	}
+	// At zero from the start: the first one that is lost is to be seen as a rise.
+	m.eventsLost.WithLabelValues("store")
+	m.eventsLost.WithLabelValues("handlers")
+	return m
 }
 
 // collectors are those of the process.

@@ -39,8 +39,10 @@ func (s *measuredStore) begin(ctx context.Context, name string) operation {
 func (op operation) end(err, own error) {
 	op.metrics.storeTime.WithLabelValues(op.name).Observe(time.Since(op.begun).Seconds())
 	failed := storeFailed(err, own)
+	// There from the first use on, at zero: what counts from one is seen too late.
+	faults := op.metrics.storeErrors.WithLabelValues(op.name)
 	if failed {
-		op.metrics.storeErrors.WithLabelValues(op.name).Inc()
+		faults.Inc()
 	}
 	if op.span != nil {
 		endSpan(op.span, failed)
