@@ -42,9 +42,6 @@ type tally struct {
 	_ [56]byte
 }
 
-// hit counts one request that the entry has answered.
-func (c *cache) hit(e *entry) { c.hits[e.shard].n.Add(1) }
-
 // counts returns how many requests were answered from the cache, and how many not.
 func (c *cache) counts() (hits, misses uint64) {
 	for i := range c.hits {
@@ -74,7 +71,6 @@ func newCache(size int) (*cache, error) {
 type entry struct {
 	token   string
 	scope   string
-	shard   uint8 // which one it is in
 	epoch   epoch
 	loaded  time.Time
 	seen    atomic.Int64 // when it was used last, in Unix nanoseconds
@@ -161,18 +157,21 @@ func (c *cache) place(token string) (*lru.Cache[uint64, *entry], uint64) {
 
 // get returns the entry of exactly this token. It does not move it to the front:
 // that writes to four places of the list, under a lock that keeps out all others.
-func (c *cache) get(token string) (*entry, bool) {
+//
+// hits is where a request that it answers is counted. That is not kept in the entry,
+// which holds what a hit reads and nothing else.
+func (c *cache) get(token string) (e *entry, hits *tally) {
 	if len(token) <= signatureLength || len(token) > maxToken {
-		return nil, false
+		return nil, nil
 	}
 	shard, hash := c.place(token)
 	e, ok := shard.Peek(hash)
 	// Compared whole: the signature alone would let any header and payload in
 	// front of it pass.
 	if !ok || e.token != token {
-		return nil, false
+		return nil, nil
 	}
-	return e, true
+	return e, &c.hits[hash%shards]
 }
 
 // use moves the entry to the front.
@@ -183,12 +182,11 @@ func (c *cache) use(e *entry) {
 
 func (c *cache) add(e *entry) {
 	shard, hash := c.place(e.token)
-	e.shard = uint8(hash % shards)
 	shard.Add(hash, e)
 }
 
 func (c *cache) remove(token string) {
-	if e, ok := c.get(token); ok {
+	if e, _ := c.get(token); e != nil {
 		shard, hash := c.place(e.token)
 		shard.Remove(hash)
 	}

@@ -138,10 +138,10 @@ func (m *Manager) Issue(s *mfa.Session) (string, error) {
 // mfa.ErrNoSession (ErrInvalid where the token was never one of ours). Any other
 // error means that the store could not tell, and the caller must refuse.
 func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error) {
-	e, found := m.cache.get(token)
-	if found && e.scope == scope {
+	e, hits := m.cache.get(token)
+	if e != nil && e.scope == scope {
 		if v := m.hit(e, m.now()); v != nil {
-			m.cache.hit(e)
+			hits.n.Add(1)
 			return v, nil
 		}
 	}
