@@ -38,6 +38,14 @@ type Config struct {
 	SignInCodes Kinds
 	// SMSPerDay is how many text messages the gateway sends in a day; 0: 1000.
 	SMSPerDay int
+	// Policies changes the gateway's policy at the deadline of a campaign; nil: nothing
+	// does. *Policies is one.
+	Policies PolicyChanger
+	// AccountPage is the address of the account page that letters of campaigns lead to,
+	// which no page asked for: "https://app.example.com/.mfa/account"; empty: to none.
+	AccountPage string
+	// CampaignLetters is how many letters of campaigns are sent in a minute; 0: 120.
+	CampaignLetters int
 }
 
 // Gate carries out the flows. It is safe for concurrent use. Its methods take
@@ -70,6 +78,9 @@ func NewGate(cfg Config) (*Gate, error) {
 	}
 	if cfg.SMSPerDay <= 0 {
 		cfg.SMSPerDay = defaultSMSPerDay
+	}
+	if cfg.CampaignLetters <= 0 {
+		cfg.CampaignLetters = defaultCampaignLetters
 	}
 	if cfg.Post == nil || cfg.SentCodes == nil {
 		cfg.Post, cfg.SentCodes = nopost{}, nil
@@ -219,6 +230,9 @@ type Account struct {
 	// this sign-in can be put away in it.
 	Notices []Notice
 	PutAway bool // one of them can
+	// Campaign is the campaign that the user is in and whose goal is not reached yet; nil:
+	// none (rule B37).
+	Campaign *CampaignPrompt
 }
 
 // SessionInfo is one session as its owner sees it. Handle ends it; it is no
@@ -422,6 +436,7 @@ func reasonOf(err error) string {
 	var password *PasswordError
 	var organization *OrganizationError
 	var policy *PolicyError
+	var campaign *CampaignError
 	switch {
 	case err == nil:
 		return ""
@@ -433,7 +448,7 @@ func reasonOf(err error) string {
 		return "proof_owed"
 	case errors.As(err, &password):
 		return "password_" + string(password.Rule)
-	case errors.As(err, &organization), errors.As(err, &policy):
+	case errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return "invalid"
 	case errors.Is(err, ErrLastAdministrator):
 		return "last_administrator"
