@@ -21,8 +21,11 @@ type Config struct {
 	SentCodes SentCodes        // nil: no codes are sent
 	Post      Post             // nil: nothing is sent
 	Now       func() time.Time // nil: time.Now
-	// Policy returns the global policy; it is asked at each step, so that a
-	// change holds at once.
+	// Policies is the gateway's policy, which is asked at each step, so that a change
+	// holds at once, and what administrators change of it.
+	Policies *Policies
+	// Policy returns the global policy where there are no Policies: then no
+	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
 	// Issuer is the name that authenticator apps show.
 	Issuer string
@@ -38,9 +41,6 @@ type Config struct {
 	SignInCodes Kinds
 	// SMSPerDay is how many text messages the gateway sends in a day; 0: 1000.
 	SMSPerDay int
-	// Policies changes the gateway's policy at the deadline of a campaign; nil: nothing
-	// does. *Policies is one.
-	Policies PolicyChanger
 	// AccountPage is the address of the account page that letters of campaigns lead to,
 	// which no page asked for: "https://app.example.com/.mfa/account"; empty: to none.
 	AccountPage string
@@ -59,10 +59,15 @@ type Gate struct {
 	// roles makes sure that of two administrators who take each other's role away one
 	// stays.
 	roles sync.Mutex
+	// letters is how the letters of campaigns fare.
+	letters outage
 }
 
 // NewGate checks the configuration and returns a Gate.
 func NewGate(cfg Config) (*Gate, error) {
+	if cfg.Policy == nil && cfg.Policies != nil {
+		cfg.Policy = cfg.Policies.Current
+	}
 	switch {
 	case cfg.Store == nil, cfg.TOTP == nil, cfg.Codes == nil, cfg.Passkeys == nil, cfg.Events == nil, cfg.Policy == nil:
 		return nil, errors.New("making a gate: a part is missing")

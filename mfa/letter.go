@@ -39,6 +39,9 @@ type Letter struct {
 	Campaign *CampaignPrompt // of LetterCampaign
 }
 
+// maxLanguage bounds what is kept of a browser's language (BCP 47 tags are shorter).
+const maxLanguage = 35
+
 // Post delivers letters. It is safe for concurrent use. Package sender
 // implements it.
 type Post interface {

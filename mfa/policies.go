@@ -115,16 +115,6 @@ type PolicyStore interface {
 	UpdatePolicySettings(ctx context.Context, change func(*PolicySettings) error) error
 }
 
-// PolicyChanger is what a Gate needs of Policies to change the policy by itself.
-type PolicyChanger interface {
-	// Configured returns what the configuration says of the policy.
-	Configured() PolicySettings
-	// Have returns the factors that this gateway can carry out.
-	Have() Kinds
-	// Set changes what is stored: see Policies.Set.
-	Set(ctx context.Context, what string, change func(*PolicySettings) error) error
-}
-
 // Policies is the gateway's policy as it holds now: what the configuration sets, what
 // administrators set where it is silent, and the organizations of both. It is safe
 // for concurrent use; Current takes no lock.
@@ -359,5 +349,3 @@ func (p *Policies) fitOrganization(o *Organization, policy *Policy) *Organizatio
 	}
 	return &fitted
 }
-
-var _ PolicyChanger = (*Policies)(nil)
