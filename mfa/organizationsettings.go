@@ -73,7 +73,7 @@ func (s OrganizationSettings) read(id OrganizationID) (*Organization, error) {
 	if s.Fresh != "" {
 		var fresh time.Duration
 		if fresh, err = ParseDuration(s.Fresh); err != nil || fresh < MinFresh {
-			return nil, errors.New("fresh: must be a duration of one minute or more; write for example 12h")
+			return nil, errors.New("fresh: must be one minute or more; write for example 12h")
 		}
 		o.Fresh = fresh
 	}
