@@ -27,6 +27,10 @@ type Config struct {
 	// Policy returns the global policy where there are no Policies: then no
 	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
+	// Hosts returns the relying parties of passkeys at the protected hosts, and whether a
+	// site answers to any host, for the guard against locking administrators out. nil:
+	// any host.
+	Hosts func() (rpIDs []string, any bool)
 	// Issuer is the name that authenticator apps show.
 	Issuer string
 	// NameKey is a secret of 32 bytes or more that outlives the process: it
@@ -442,6 +446,7 @@ func reasonOf(err error) string {
 	var organization *OrganizationError
 	var policy *PolicyError
 	var campaign *CampaignError
+	var lockout *LockoutError
 	switch {
 	case err == nil:
 		return ""
@@ -455,6 +460,8 @@ func reasonOf(err error) string {
 		return "password_" + string(password.Rule)
 	case errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return "invalid"
+	case errors.As(err, &lockout):
+		return "lockout"
 	case errors.Is(err, ErrLastAdministrator):
 		return "last_administrator"
 	case errors.Is(err, ErrSelf):
