@@ -12,8 +12,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -208,7 +206,7 @@ func (d desk) makePass(ctx context.Context, op string, in adminRequest) (*adminA
 	life := mfa.PassLife
 	if in.For != "" {
 		var err error
-		if life, err = caddy.ParseDuration(in.For); err != nil || life < time.Minute || life > mfa.MaxPassLife {
+		if life, err = mfa.ParseDuration(in.For); err != nil || life < time.Minute || life > mfa.MaxPassLife {
 			return nil, wrong("%q is no time from one minute to 7 days; write for example: --for 24h", in.For)
 		}
 	}
@@ -321,10 +319,11 @@ func statusOf(err error) int {
 	var input *inputError
 	var organization *mfa.OrganizationError
 	var policy *mfa.PolicyError
+	var lockout *mfa.LockoutError
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
-	case errors.Is(err, mfa.ErrNameTaken):
+	case errors.Is(err, mfa.ErrNameTaken), errors.Is(err, mfa.ErrLastAdministrator), errors.As(err, &lockout):
 		return http.StatusConflict
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
 		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, mfa.ErrLimit),

@@ -213,7 +213,7 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, err
 	}
-	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies.Current, measuredPost{post, counted})
+	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites)
 	var g *generation
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies)
@@ -294,7 +294,7 @@ func (e edges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newGate makes the gate on a store: for a gateway that serves, and for commands
 // that work on the store while none runs.
-func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policy func() *mfa.Policy, post mfa.Post) (*mfa.Gate, error) {
+func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post, protected func() sites) (*mfa.Gate, error) {
 	h, err := hasher()
 	if err != nil {
 		return nil, err
@@ -320,7 +320,8 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, poli
 		Passkeys:  passkey.New(passkey.Config{Name: a.brandName(), Now: clock.Now}),
 		Events:    events,
 		Now:       clock.Now,
-		Policy:    policy,
+		Policies:  policies,
+		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
 		SentCodes: codes,
 		Post:      post,
 		SignUp:    signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,

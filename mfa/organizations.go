@@ -42,10 +42,16 @@ func (a *Administration) Organization(id OrganizationID) (*Organization, error) 
 }
 
 // SetOrganization makes an organization in the store, or changes what it asks.
-// ErrNotAllowed where the configuration declares it; what is wrong with it otherwise.
-func (a *Administration) SetOrganization(ctx context.Context, in Organization) error {
+// ErrNotAllowed where the configuration declares it; *OrganizationError, ErrName;
+// *LockoutError, unless forced, where no administrator could still sign in.
+func (a *Administration) SetOrganization(ctx context.Context, in Organization, force bool) error {
 	what := "set organization " + string(in.ID)
-	in, err := a.checkOrganization(in)
+	if force {
+		what += " (forced)"
+	}
+	a.g.roles.Lock()
+	defer a.g.roles.Unlock()
+	in, err := a.checkOrganization(ctx, in, force)
 	if err != nil {
 		a.refused(ctx, nil, what, err)
 		return err
@@ -65,7 +71,7 @@ func (a *Administration) SetOrganization(ctx context.Context, in Organization) e
 }
 
 // checkOrganization returns the organization as it would be kept.
-func (a *Administration) checkOrganization(in Organization) (Organization, error) {
+func (a *Administration) checkOrganization(ctx context.Context, in Organization, force bool) (Organization, error) {
 	if err := a.may(ChangeOrganizations, nil); err != nil {
 		return in, err
 	}
@@ -79,12 +85,20 @@ func (a *Administration) checkOrganization(in Organization) (Organization, error
 	if err := in.Validate(p); err != nil {
 		return in, &OrganizationError{err}
 	}
+	if e := in.Enrollment; e != nil && e.Confirm && a.g.cfg.Policies != nil && !a.g.cfg.Policies.CanConfirm() {
+		return in, &OrganizationError{errCannotConfirm}
+	}
 	name, err := cleanText(in.Name)
 	if err != nil {
 		return in, fmt.Errorf("name: %w", err)
 	}
 	in.Name, in.Declared = name, false
-	return in, nil
+	if force {
+		return in, nil
+	}
+	after := *p
+	after.Organizations = p.Organizations.with(&in)
+	return in, a.g.checkLockout(ctx, p, &after)
 }
 
 // declared reports with nil that the configuration does not declare the organization.
@@ -115,7 +129,12 @@ func (a *Administration) RemoveOrganization(ctx context.Context, id Organization
 		_, err = a.g.cfg.Store.Organization(ctx, id)
 	}
 	if err == nil {
-		return a.act(ctx, nil, what, func() error { return a.g.cfg.Store.RemoveOrganization(ctx, id) })
+		return a.act(ctx, nil, what, func() error {
+			if err := a.g.cfg.Store.RemoveOrganization(ctx, id); err != nil {
+				return err
+			}
+			return a.g.removeCampaign(ctx, id)
+		})
 	}
 	err = fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(id), "?"), err)
 	a.refused(ctx, nil, what, err)
