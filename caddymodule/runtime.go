@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/secondgate/secondgate/api"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/identity/local"
 	"github.com/secondgate/secondgate/internal/clock"
@@ -264,9 +265,25 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		return nil, fmt.Errorf("making the pages: %w", err)
 	}
 	front.SetRefusals(people)
-	g := &generation{key: key, pooled: pooled, gate: gate, guard: front, pages: people, logger: a.logger, policies: policies}
+	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger()})
+	if err != nil {
+		return nil, err // it says what it was making
+	}
+	g := &generation{key: key, pooled: pooled, gate: gate, guard: front, pages: edges{people, programs}, logger: a.logger, policies: policies}
 	g.uses.Store(1)
 	return g, nil
+}
+
+// edges are what is served below /.mfa/: to people, and to programs.
+type edges struct{ people, programs http.Handler }
+
+// ServeHTTP hands the request to the one whose path it is.
+func (e edges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if api.Serves(r.URL.Path) {
+		e.programs.ServeHTTP(w, r)
+		return
+	}
+	e.people.ServeHTTP(w, r)
 }
 
 // newGate makes the gate on a store: for a gateway that serves, and for commands

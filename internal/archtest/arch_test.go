@@ -27,16 +27,18 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "mfa", "mfa/factor/backupcode",
+		"api", "guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
 		"github.com/caddyserver/caddy/v2", "github.com/spf13/cobra", "go.uber.org/zap",
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",
 	},
 
-	"pages":   {"guard", "internal/qr", "internal/related", "internal/web", "mfa", "session", "golang.org/x/text"},
-	"guard":   {"internal/web", "mfa", "session"},
-	"session": {"mfa", "github.com/golang-jwt/jwt/v5", "github.com/hashicorp/golang-lru/v2"},
+	"api":         {"guard", "internal/web", "mfa", "session"},
+	"api/apitest": {"github.com/getkin/kin-openapi"},
+	"pages":       {"guard", "internal/qr", "internal/related", "internal/web", "mfa", "session", "golang.org/x/text"},
+	"guard":       {"internal/web", "mfa", "session"},
+	"session":     {"mfa", "github.com/golang-jwt/jwt/v5", "github.com/hashicorp/golang-lru/v2"},
 
 	"mfa":                   {},
 	"mfa/factor/backupcode": {"internal/seal", "mfa"},
@@ -80,6 +82,7 @@ var owned = map[string][]string{
 	"github.com/hashicorp/golang-lru/v2": {"session"},
 	"github.com/dgraph-io/badger/v4":     {"store/badger"},
 	"github.com/boombuler/barcode":       {"internal/qr"},
+	"github.com/getkin/kin-openapi":      {"api/apitest"},
 	"github.com/wneessen/go-mail":        {"sender/smtp"},
 	"golang.org/x/crypto/argon2":         {"internal/seal"},
 }
