@@ -13,7 +13,39 @@ func (a *API) account() part {
 	return part{
 		door: sameOrigin,
 		routes: map[string]methods{
-			"account": {http.MethodGet: a.readAccount},
+			"account":          {http.MethodGet: a.readAccount},
+			"account/password": {http.MethodPut: a.changePassword},
+			"account/opt-out":  {http.MethodPut: a.optOut, http.MethodDelete: a.optIn},
+			"account/sign-out": {http.MethodPost: a.signOut},
+
+			"account/notices":       {http.MethodGet: a.readNotices},
+			"account/notices/seen":  {http.MethodPost: a.seenNotices},
+			"account/sessions":      {http.MethodGet: a.readSessions, http.MethodDelete: a.endOthers},
+			"account/sessions/{id}": {http.MethodDelete: a.endSession},
+			"account/devices":       {http.MethodGet: a.readDevices, http.MethodDelete: a.forgetDevices},
+			"account/devices/{id}":  {http.MethodDelete: a.forgetDevice},
+
+			"account/factors":                {http.MethodGet: a.readFactors},
+			"account/factors/{id}":           {http.MethodPatch: a.renameFactor, http.MethodDelete: a.removeFactor},
+			"account/factors/passkey/begin":  {http.MethodPost: a.beginPasskey},
+			"account/factors/passkey/finish": {http.MethodPost: a.finishPasskey},
+			"account/factors/totp/begin":     {http.MethodPost: a.beginTOTP},
+			"account/factors/totp/finish":    {http.MethodPost: a.finishTOTP},
+			"account/factors/email/send":     {http.MethodPost: a.sendAddress(mfa.Email)},
+			"account/factors/email/finish":   {http.MethodPost: a.finishAddress(mfa.Email)},
+			"account/factors/sms/send":       {http.MethodPost: a.sendAddress(mfa.SMS)},
+			"account/factors/sms/finish":     {http.MethodPost: a.finishAddress(mfa.SMS)},
+			"account/backup-codes":           {http.MethodGet: a.readCodes, http.MethodPost: a.makeCodes},
+			"account/backup-codes/confirm":   {http.MethodPost: a.confirmCodes},
+
+			"account/verification":                {http.MethodGet: a.readVerification},
+			"account/verification/totp":           {http.MethodPost: a.verifyCode(Gate.VerifyTOTP)},
+			"account/verification/backup-code":    {http.MethodPost: a.verifyCode(Gate.VerifyBackupCode)},
+			"account/verification/email":          {http.MethodPost: a.verifyCode(verifySent(mfa.Email))},
+			"account/verification/sms":            {http.MethodPost: a.verifyCode(verifySent(mfa.SMS))},
+			"account/verification/send":           {http.MethodPost: a.sendCode},
+			"account/verification/passkey/begin":  {http.MethodPost: a.beginVerifyPasskey},
+			"account/verification/passkey/finish": {http.MethodPost: a.finishVerifyPasskey},
 		},
 	}
 }

@@ -89,6 +89,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{api: a, w: w, r: r, req: req, at: req.Place}
+	c.at.Language = c.language()
 	if req.Path == ScriptPath && !req.Ambiguous {
 		c.serveScript()
 		return

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/internal/web"
@@ -124,5 +123,5 @@ func (c *call) language() string {
 	if chosen, n := web.Find(c.r, c.req.Cookies.Name(web.LanguageCookie)); n == 1 && chosen != "" {
 		return chosen
 	}
-	return strings.Join(c.r.Header["Accept-Language"], ",")
+	return c.r.Header.Get("Accept-Language")
 }

@@ -26,6 +26,7 @@ var (
 	errBody         = errors.New("body is not the JSON that is taken here")
 	errUnknownField = errors.New("unknown member in the body")
 	errQuery        = errors.New("query cannot be read")
+	errHeld         = errors.New("the address is a factor already, or the session went on")
 )
 
 // fieldError says which member of the body is wrong, in one word.
@@ -58,6 +59,7 @@ var texts = []struct {
 	{errBody, text{400, "body", "The body cannot be read", "Send one JSON object, as /.mfa/api/openapi.json describes it."}},
 	{errUnknownField, text{400, "unknown_field", "The body has a member that is not taken here", "Send only the members that /.mfa/api/openapi.json names for this request."}},
 	{errQuery, text{400, "query", "The query cannot be read", "Look the parameters up in /.mfa/api/openapi.json."}},
+	{errHeld, text{409, "held", "This address is a factor already", "Use another address. If it is not among the factors, read the account again and try once more."}},
 
 	{mfa.ErrNotFound, text{404, "not_found", "This is not there (any more)", "Read the account again: it lists what is there."}},
 	{mfa.ErrLastFactor, text{409, "last_factor", "The last factor stays while one is required", "Add another one first, then remove this one."}},
@@ -118,7 +120,7 @@ func (c *call) fail(err error) {
 		p = text{422, "clock", "The clocks differ", "Set the clock of the phone, or of this server, and try the next code."}.problem()
 	case errors.As(err, &password):
 		p = text{422, "password", "This password is not taken", passwordDetail(password.Rule)}.problem()
-		p.Field = "password"
+		p.Field = "new"
 	case errors.As(err, &field):
 		p = text{400, field.reason, "A member of the body is missing or wrong", "Send it as /.mfa/api/openapi.json describes it."}.problem()
 		p.Field = field.field
@@ -170,7 +172,7 @@ func (c *call) proofOwed(e *mfa.ProofError) {
 		next.Set("prove", e.Kinds.String())
 	}
 	p.Next, p.Reason = web.Prefix+page+"?"+next.Encode(), string(d.Reason)
-	c.asked(d, p)
+	c.answerOwed(d, p)
 }
 
 // challenges are the words for what is owed first, by the action.
@@ -196,10 +198,10 @@ func (c *call) owed(d mfa.Decision) {
 func (c *call) challenge(d mfa.Decision) {
 	p := challenges[d.Action].problem()
 	p.Next, p.Reason = guard.Next(d, ""), string(d.Reason)
-	c.asked(d, p)
+	c.answerOwed(d, p)
 }
 
-func (c *call) asked(d mfa.Decision, p web.Problem) {
+func (c *call) answerOwed(d mfa.Decision, p web.Problem) {
 	for _, k := range d.Kinds.List() {
 		p.Factors = append(p.Factors, string(k))
 	}
