@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/secondgate/secondgate/internal/web"
@@ -121,7 +122,6 @@ func (c *call) writeEvents(from uint64) error {
 		c.w.WriteHeader(http.StatusOK)
 	}
 	lines := json.NewEncoder(c.w)
-	lines.SetEscapeHTML(true) // as the chain was computed
 	err := c.admin.Export(c.r.Context(), from, func(e mfa.Event) error {
 		if !begun {
 			begin()
@@ -135,7 +135,7 @@ func (c *call) writeEvents(from uint64) error {
 		return lines.Encode(e)
 	})
 	switch {
-	case begun && err != nil && err != errHeadOnly:
+	case begun && err != nil && !errors.Is(err, errHeadOnly):
 		panic(http.ErrAbortHandler)
 	case !begun && err != nil:
 		return c.adminError(err)

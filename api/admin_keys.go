@@ -64,11 +64,11 @@ func createKey(c *call) (any, error) {
 	}
 	powers, err := mfa.ParsePowers(in.Scopes)
 	if err != nil || powers == 0 {
-		return nil, &fieldError{"scopes", "value"}
+		return nil, &fieldError{"scopes", "body"}
 	}
 	life, err := lifeOf(in.ExpiresIn, time.Hour, mfa.MaxKeyLife)
 	if err != nil || life == 0 {
-		return nil, &fieldError{"expires_in", "value"}
+		return nil, &fieldError{"expires_in", "body"}
 	}
 	text, k, err := c.admin.CreateAPIKey(c.r.Context(), mfa.APIKeyInput{Name: in.Name, Powers: powers, Organization: in.Organization, Life: life})
 	if err != nil {

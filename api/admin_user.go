@@ -78,7 +78,7 @@ func (c *call) linkOrigin(asked string) (string, error) {
 	case asked == "", asked == c.at.Origin:
 		return c.at.Origin, nil // a console has the pages as well
 	case !slices.Contains(origins, asked):
-		return "", &fieldError{"origin", "value"}
+		return "", &fieldError{"origin", "body"}
 	}
 	return asked, nil
 }
@@ -90,7 +90,7 @@ func parseRole(word string, none bool) (mfa.Role, error) {
 	case word == string(mfa.RoleAdmin), word == string(mfa.RoleAuditor):
 		return mfa.Role(word), nil
 	}
-	return "", &fieldError{"role", "value"}
+	return "", &fieldError{"role", "body"}
 }
 
 // done answers with the user as they are after a change.
@@ -207,7 +207,7 @@ func lifeOf(seconds int, least, most time.Duration) (time.Duration, error) {
 		return 0, nil
 	}
 	if seconds < int(least/time.Second) || seconds > int(most/time.Second) {
-		return 0, &fieldError{"expires_in", "value"}
+		return 0, &fieldError{"expires_in", "body"}
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -238,7 +238,7 @@ func makeBypass(c *call) (any, error) {
 	}
 	why := strings.TrimSpace(in.Why)
 	if why == "" || len(why) > maxWhy || !utf8.ValidString(why) || strings.ContainsFunc(why, unicode.IsControl) {
-		return nil, &fieldError{"why", "value"} // it becomes one line of the record
+		return nil, &fieldError{"why", "body"} // it becomes one line of the record
 	}
 	life, err := lifeOf(in.ExpiresIn, time.Minute, mfa.MaxPassLife)
 	if err != nil {

@@ -1,8 +1,8 @@
 package api
 
 import (
+	"errors"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -57,9 +57,6 @@ type (
 	peopleDocument struct {
 		Users []personDocument `json:"users"`
 		Next  string           `json:"next,omitempty"`
-	}
-	sessionsDocument struct {
-		Sessions []sessionDocument `json:"sessions"`
 	}
 )
 
@@ -178,7 +175,7 @@ func (c *call) usersNamed(q url.Values) (any, error) {
 	}
 	u, err := c.admin.Find(c.r.Context(), q.Get("name"))
 	switch {
-	case notThere(err):
+	case errors.Is(err, mfa.ErrNotFound):
 		return peopleOf(nil, ""), nil
 	case err != nil:
 		return nil, c.adminError(err)
@@ -235,5 +232,5 @@ func listActivity(c *call) (any, error) {
 	if err != nil {
 		return nil, c.adminError(err)
 	}
-	return eventsDocument{Events: slices.Clone(page), Next: next}, nil
+	return eventsDocument{append([]mfa.Event{}, page...), next}, nil
 }

@@ -36,6 +36,14 @@ type Config struct {
 	Guard  Guard
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // told of our faults; nil: nobody is
+	// Console reports whether a request came to a host that carries no app, where the
+	// admin API is served; nil: there is none. An app shares its origin with what stands
+	// beside it, and could administrate with the cookies of whoever visits it.
+	Console func(*http.Request) bool
+	// Origins returns the protected hosts, such as "https://app.example.com": invitations
+	// lead to the first of them, or to the one that is asked for. nil: to the host that
+	// was asked.
+	Origins func() []string
 }
 
 // API serves programs. It is safe for concurrent use.
@@ -44,6 +52,9 @@ type API struct {
 	guard    Guard
 	now      func() time.Time
 	logger   *slog.Logger
+	console  func(*http.Request) bool
+	origins  func() []string
+	walks    walks
 	table    []route
 	document []byte
 }
@@ -53,7 +64,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Gate == nil || cfg.Guard == nil {
 		return nil, errors.New("making the API: a gate and a guard are needed")
 	}
-	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger}
+	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger, console: cfg.Console, origins: cfg.Origins, walks: make(walks, maxWalks)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -64,7 +75,7 @@ func New(cfg Config) (*API, error) {
 	if a.document, err = Document(); err != nil {
 		return nil, fmt.Errorf("making the API: %w", err)
 	}
-	a.table = newTable(a.open(), a.account())
+	a.table = newTable(a.open(), a.account(), a.admin())
 	return a, nil
 }
 
@@ -106,7 +117,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) serve(c *call) (any, error) {
 	name, ok := strings.CutPrefix(c.req.Path, Root)
 	rt, names := find(a.table, name)
-	if !ok || rt == nil || c.req.Ambiguous {
+	if !ok || rt == nil || c.req.Ambiguous || rt.hidden != nil && rt.hidden(c) {
 		return nil, errNoRoute
 	}
 	method := c.r.Method

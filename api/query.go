@@ -96,3 +96,15 @@ func plainName(name string) string {
 	}
 	return name
 }
+
+// number returns a parameter that is a number from 0 on, or is left out.
+func number(q url.Values, name string) (uint64, error) {
+	if !q.Has(name) {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(q.Get(name), 10, 63)
+	if err != nil {
+		return 0, &paramError{name}
+	}
+	return n, nil
+}
