@@ -70,9 +70,11 @@ type Events interface {
 	Record(ctx context.Context, e Event)
 }
 
-// KeptEvents also keep an event at once.
+// KeptEvents is Events that can also say whether an event was kept.
 type KeptEvents interface {
 	Events
-	// Keep is Record, and answers when the event is kept, or why it is not.
+	// Keep puts the event in order behind those that were recorded before, and returns
+	// when it is kept. Where it answers an error, the event may be missing: what it tells
+	// of must not be done. It is safe for concurrent use.
 	Keep(ctx context.Context, e Event) error
 }
