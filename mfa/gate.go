@@ -21,8 +21,11 @@ type Config struct {
 	SentCodes SentCodes        // nil: no codes are sent
 	Post      Post             // nil: nothing is sent
 	Now       func() time.Time // nil: time.Now
-	// Policy returns the global policy; it is asked at each step, so that a
-	// change holds at once.
+	// Policies is the gateway's policy, which is asked at each step, so that a change
+	// holds at once, and what administrators change of it.
+	Policies *Policies
+	// Policy returns the global policy where there are no Policies: then no
+	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
 	// Issuer is the name that authenticator apps show.
 	Issuer string
@@ -55,6 +58,9 @@ type Gate struct {
 
 // NewGate checks the configuration and returns a Gate.
 func NewGate(cfg Config) (*Gate, error) {
+	if cfg.Policy == nil && cfg.Policies != nil {
+		cfg.Policy = cfg.Policies.Current
+	}
 	switch {
 	case cfg.Store == nil, cfg.TOTP == nil, cfg.Codes == nil, cfg.Passkeys == nil, cfg.Events == nil, cfg.Policy == nil:
 		return nil, errors.New("making a gate: a part is missing")
@@ -422,6 +428,7 @@ func reasonOf(err error) string {
 	var password *PasswordError
 	var organization *OrganizationError
 	var policy *PolicyError
+	var lockout *LockoutError
 	switch {
 	case err == nil:
 		return ""
@@ -435,6 +442,8 @@ func reasonOf(err error) string {
 		return "password_" + string(password.Rule)
 	case errors.As(err, &organization), errors.As(err, &policy):
 		return "invalid"
+	case errors.As(err, &lockout):
+		return "lockout"
 	case errors.Is(err, ErrLastAdministrator):
 		return "last_administrator"
 	case errors.Is(err, ErrSelf):
