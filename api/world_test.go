@@ -294,7 +294,7 @@ func (w *world) look(r *http.Request, a *answer) {
 // that requires nothing.
 func (w *world) newcomer(name string) *browser {
 	w.t.Helper()
-	token, err := w.gate.Invite(w.t.Context(), mfa.InviteInput{Name: name})
+	token, err := mfatest.NewDesk(w.gate).Invite(w.t.Context(), mfa.InviteInput{Name: name})
 	must(w.t, err)
 	b := w.browser()
 	before := w.policy
@@ -312,7 +312,7 @@ func (w *world) newcomer(name string) *browser {
 // person is somebody who has an authenticator app and backup codes.
 func (w *world) person(name string) *browser {
 	w.t.Helper()
-	token, err := w.gate.Invite(w.t.Context(), mfa.InviteInput{Name: name})
+	token, err := mfatest.NewDesk(w.gate).Invite(w.t.Context(), mfa.InviteInput{Name: name})
 	must(w.t, err)
 	b := w.browser()
 	ctx, at := w.t.Context(), b.place()
