@@ -50,6 +50,7 @@ type world struct {
 	post   mfatest.Post
 	clock  *mfatest.Clock
 	valid  *apitest.Validator
+	client string // the address that requests come from
 }
 
 // plainCodes are backup codes without a hash: what a hash costs is not what is tested.
@@ -113,12 +114,19 @@ func (p plainPasswords) Authenticate(ctx context.Context, account, password stri
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, func(*world, *mfa.Config, *api.Config) {})
+}
+
+// newWorldWith is newWorld where change has its say in what the parts are made of.
+func newWorldWith(t *testing.T, change func(*world, *mfa.Config, *api.Config)) *world {
+	t.Helper()
 	keys, err := seal.NewKeys()
 	must(t, err)
-	store, err := badger.Open(badger.Options{Dir: t.TempDir() + "/store", Keys: keys, MinFree: 1})
+	clock := mfatest.NewClock()
+	store, err := badger.Open(badger.Options{Dir: t.TempDir() + "/store", Keys: keys, MinFree: 1, Now: clock.Now})
 	must(t, err)
 	t.Cleanup(func() { store.Close() })
-	w := &world{t: t, store: store, policy: mfa.DefaultPolicy(), clock: mfatest.NewClock()}
+	w := &world{t: t, store: store, policy: mfa.DefaultPolicy(), clock: clock, client: "192.0.2.7"}
 	hasher, err := seal.NewHasher(seal.HasherConfig{Params: seal.CodeParams})
 	must(t, err)
 	source, err := local.New(local.Config{Users: store, Hasher: hasher})
@@ -127,11 +135,13 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.policy.Factors |= mfa.KindsOf(mfa.Email, mfa.SMS)
 	plain := plainPasswords{source, store}
-	w.gate, err = mfa.NewGate(mfa.Config{
+	gate, programs := mfa.Config{
 		Store: store, Sources: []mfa.PasswordSource{plain}, Passwords: plain, TOTP: totp.New(), Codes: plainCodes{},
 		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), Events: &w.events, Policy: func() *mfa.Policy { return &w.policy },
 		Now: w.clock.Now, SentCodes: sent, Post: &w.post,
-	})
+	}, api.Config{Now: w.clock.Now}
+	change(w, &gate, &programs)
+	w.gate, err = mfa.NewGate(gate)
 	must(t, err)
 	sessions, err := session.New(session.Config{
 		Store: store, Keys: []session.Key{{ID: "k1", Secret: bytes.Repeat([]byte{7}, 32)}}, Issuer: "gateway-1", Now: w.clock.Now,
@@ -139,11 +149,12 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	w.guard, err = guard.New(guard.Config{
-		Sessions: sessions, Policy: func() *mfa.Policy { return &w.policy }, Events: &w.events, Now: w.clock.Now,
-		Peer: func(*http.Request) guard.Peer { return guard.Peer{TLS: true, Client: "192.0.2.7"} },
+		Sessions: sessions, Policy: gate.Policy, Events: &w.events, Now: w.clock.Now,
+		Peer: func(*http.Request) guard.Peer { return guard.Peer{TLS: true, Client: w.client} },
 	})
 	must(t, err)
-	w.api, err = api.New(api.Config{Gate: w.gate, Guard: w.guard, Now: w.clock.Now})
+	programs.Gate, programs.Guard = w.gate, w.guard
+	w.api, err = api.New(programs)
 	must(t, err)
 	document, err := api.Document()
 	must(t, err)

@@ -16,6 +16,11 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 )
 
+// Lines of JSON are text to the document.
+func init() {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.FileBodyDecoder)
+}
+
 // Validator knows one document. It is safe for concurrent use.
 type Validator struct {
 	doc    *openapi3.T
