@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -122,6 +123,9 @@ func bearer(headers []string) (key string, given bool, err error) {
 func keyInURL(query string) bool {
 	for _, pair := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, value, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(value); err == nil {
+			value = plain
+		}
 		switch strings.ToLower(name) {
 		case "access_token", "api_key", "apikey", "key", "token":
 			return true

@@ -253,7 +253,7 @@ func (b *browser) do(r *http.Request) *answer {
 	b.w.api.ServeHTTP(rec, r)
 	a := &answer{Response: rec.Result()}
 	a.raw, _ = io.ReadAll(a.Response.Body)
-	if len(a.raw) > 0 && strings.Contains(a.Header.Get("Content-Type"), "json") {
+	if len(a.raw) > 0 && strings.HasSuffix(strings.TrimPrefix(a.Header.Get("Content-Type"), "application/x-nd"), "/json") || len(a.raw) > 0 && a.Header.Get("Content-Type") == "application/problem+json" {
 		must(b.w.t, json.Unmarshal(a.raw, &a.body))
 	}
 	b.take(a.Response)
