@@ -18,6 +18,7 @@ func (a *API) account() part {
 			"account/opt-out":  {http.MethodPut: a.optOut, http.MethodDelete: a.optIn},
 			"account/sign-out": {http.MethodPost: a.signOut},
 
+			"account/activity":      {http.MethodGet: a.readActivity},
 			"account/notices":       {http.MethodGet: a.readNotices},
 			"account/notices/seen":  {http.MethodPost: a.seenNotices},
 			"account/sessions":      {http.MethodGet: a.readSessions, http.MethodDelete: a.endOthers},
@@ -57,6 +58,8 @@ type (
 		User        userDocument      `json:"user"`
 		Status      string            `json:"status"`
 		Required    bool              `json:"required"`
+		Score       mfa.Score         `json:"score"`
+		CanReplace  bool              `json:"can_replace_last"`
 		Factors     []factorDocument  `json:"factors"`
 		BackupCodes codesDocument     `json:"backup_codes"`
 		Choices     []choiceDocument  `json:"choices"`
@@ -169,7 +172,7 @@ func (a *API) readAccount(c *call) (any, error) {
 			Name: account.UserName, DisplayName: account.DisplayName, Password: account.LocalPassword,
 			Organizations: append([]string{}, account.Organizations...),
 		},
-		Status: statusOf(account), Required: account.Required,
+		Status: statusOf(account), Required: account.Required, Score: account.Score, CanReplace: account.CanReplace,
 		Factors: factorsOf(account), BackupCodes: codesOf(account), Choices: choicesOf(account),
 		Sessions: sessionsOf(account), Devices: devicesOf(account), Notices: noticesOf(account),
 	}, nil

@@ -73,12 +73,26 @@ func (a *API) renameFactor(c *call) (any, error) {
 	return nil, mfa.ErrNotFound // removed since
 }
 
+// removeFactor removes a factor. With "last=true" it takes the last one as well, and
+// whatever is enrolled beside it: the app has warned the person (rule B34).
 func (a *API) removeFactor(c *call) (any, error) {
 	id, err := c.id()
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.orOwed(id, a.gate.Remove(c.r.Context(), &c.at, id, mfa.CredentialID(c.name("id"))))
+	cred := mfa.CredentialID(c.name("id"))
+	switch c.r.URL.RawQuery {
+	case "":
+		return nil, c.orOwed(id, a.gate.Remove(c.r.Context(), &c.at, id, cred))
+	case "last=true":
+	default:
+		return nil, errQuery
+	}
+	out, err := a.gate.RemoveLast(c.r.Context(), &c.at, id, cred)
+	if err != nil {
+		return nil, c.orOwed(id, err)
+	}
+	return nil, c.keep(out)
 }
 
 // added writes the cookies of a set-up and shows the new factor.

@@ -27,11 +27,13 @@ type accountGate interface {
 	ForgetDevice(ctx context.Context, at *mfa.Place, id mfa.SessionID, device string) error
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
 	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID) error
+	Activity(ctx context.Context, at *mfa.Place, id mfa.SessionID, after string, limit int) ([]mfa.Activity, string, error)
 }
 
 type factorGate interface {
 	Rename(ctx context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID, name string) error
 	Remove(ctx context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) error
+	RemoveLast(ctx context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) (*mfa.Outcome, error)
 	BeginTOTP(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.TOTPSetup, error)
 	FinishTOTP(ctx context.Context, at *mfa.Place, id mfa.SessionID, code, name string) (*mfa.Outcome, error)
 	BeginPasskey(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Ceremony, error)

@@ -52,6 +52,7 @@ type Event struct {
 	Session  string    `json:"session,omitempty"` // truncated hash of the session's ID
 	Network  string    `json:"network,omitempty"`
 	Host     string    `json:"host,omitempty"`
+	Agent    string    `json:"agent,omitempty"`    // the browser, as people know it
 	Decision string    `json:"decision,omitempty"` // ID of the decision
 	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
 	// Actor is which administrator or key did it, in words, and ActorID the user, where

@@ -225,6 +225,10 @@ type Account struct {
 	// this sign-in can be put away in it.
 	Notices []Notice
 	PutAway bool // one of them can
+	Score   Score
+	// CanReplace says that RemoveLast could take the last factor away and have another
+	// set up in its place here.
+	CanReplace bool
 }
 
 // SessionInfo is one session as its owner sees it. Handle ends it; it is no
@@ -409,7 +413,7 @@ func (g *Gate) NoteRefusal(ctx context.Context, at *Place, s *Session, u *Subjec
 func (g *Gate) record(ctx context.Context, at *Place, s *Session, u *User, e Event) {
 	e.At = g.now()
 	if at != nil {
-		e.Host, e.Network = at.Host, at.Network
+		e.Host, e.Network, e.Agent = at.Host, at.Network, at.Agent
 	}
 	if u != nil {
 		e.User, e.UserName = u.ID, u.Name

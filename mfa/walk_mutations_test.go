@@ -74,6 +74,10 @@ var mutations = []mutation{
 	{"B30", "proofs never age", "decide.go", "if p.Need.Fresh == 0 || proof.recent(now, p.Need.Fresh) {", "if true {"},
 	{"B30", "any factor is strong enough", "decide.go", "if !p.allowed().Has(proof.Kind) || p.Need.PhishingResistant && !proof.PhishingResistant {", "if false {"},
 	{"B30", "who lacks the factor is asked for it", "decide.go", "return Decision{Action: SetUp, Reason: ReasonNeedsFactor,", "return Decision{Action: StepUp, Reason: ReasonNeedsFactor,"},
+	{"B34", "who abandons the last factor leaves the window open", "enroll.go", "case e.Open && !u.shut() && (", "case e.Open && ("},
+	{"B34", "who replaces the last factor has to sign in again", "enroll.go", "\tif s.replaces(now) {", "\tif false {"},
+	{"B34", "the last factor leaves others behind", "remove.go", "\t\tu.Credentials = nil\n\t\tu.endAll()", "\t\tu.endAll()"},
+	{"B34", "nothing can come in the place of the last factor", "remove.go", "return can != 0", "return true"},
 	{"B39", "the link of a forgotten password opens set-up", "link.go", "begun = start{first: Proof{Kind: Email, Address: address, At: now}}", "begun.first = Proof{Kind: Email, Address: address, At: now}"},
 	{"B39", "its mailbox is a second factor as well", "link.go", "if address != \"\" {", "if address != \"\" && false {"},
 }
