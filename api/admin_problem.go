@@ -5,8 +5,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secondgate/secondgate/internal/web"
 	"github.com/secondgate/secondgate/mfa"
 )
+
+// adminDocs is where problems of administrators are explained, under their reasons.
+const adminDocs = "https://github.com/secondgate/secondgate/blob/main/docs/api.md#"
 
 // wordedError is an error that has its own words, because it needs others than the same
 // error elsewhere, or says more.
@@ -22,6 +26,12 @@ func (e *wordedError) Error() string {
 		return e.reason
 	}
 	return e.reason + ": " + e.err.Error()
+}
+
+func (e *wordedError) problem() web.Problem {
+	p := e.text.problem()
+	p.Type, p.Field = adminDocs+e.reason, e.field
+	return p
 }
 
 func (e *wordedError) Unwrap() error { return e.err }
@@ -97,7 +107,7 @@ func (c *call) adminError(err error) error {
 // it does in quotes (AC-133).
 func wordsOf(s string) string {
 	if strings.Contains(s, `"`) {
-		return "See docs/policy.md for what can stand there."
+		return "What was sent cannot stand there; docs/configuration.md has what can."
 	}
 	return s
 }

@@ -119,8 +119,7 @@ func (c *call) fail(err error) {
 	}
 	switch {
 	case errors.As(err, &worded):
-		p = worded.text.problem()
-		p.Field = worded.field
+		p = worded.problem()
 		if worded.challenge != "" {
 			c.w.Header().Set("WWW-Authenticate", worded.challenge)
 		}
