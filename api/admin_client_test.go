@@ -20,7 +20,7 @@ func TestAdmin_GeneratedClient(t *testing.T) {
 	for range 3 {
 		o.target()
 	}
-	server := httptest.NewServer(o.api)
+	server := httptest.NewServer(o.api.Console())
 	defer server.Close()
 
 	dir := t.TempDir()

@@ -196,7 +196,7 @@ func TestAdmin_RoleEndsAtOnce(t *testing.T) {
 func TestAdmin_NotBesideAnApp(t *testing.T) {
 	o := newOffice(t)
 	p := o.program()
-	o.app = true
+	o.console = false
 	for _, r := range o.api.Routes() {
 		method, path, _ := strings.Cut(r, " ")
 		if !strings.HasPrefix(path, "admin") {

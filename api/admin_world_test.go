@@ -14,7 +14,6 @@ import (
 // administrator.
 type office struct {
 	*world
-	app  bool // the host is an app's and no console
 	root *browser
 	made int
 }
@@ -31,12 +30,12 @@ func newOffice(t *testing.T) *office {
 		must(t, err)
 		t.Cleanup(policies.Close)
 		gate.Policies, gate.Policy = policies, policies.Current
-		programs.Console = func(*http.Request) bool { return !o.app }
 		programs.Origins = func() []string { return []string{"https://wiki.example.com", "https://shop.example.com"} }
 	})
 	for _, id := range []mfa.OrganizationID{"acme", "globex"} {
 		must(t, o.machine().SetOrganization(t.Context(), mfa.Organization{ID: id}, false))
 	}
+	o.console = true
 	o.root = o.staff("root", mfa.RoleAdmin)
 	return o
 }

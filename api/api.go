@@ -36,10 +36,6 @@ type Config struct {
 	Guard  Guard
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // told of our faults; nil: nobody is
-	// Console reports whether a request came to a host that carries no app, where the
-	// admin API is served; nil: there is none. An app shares its origin with what stands
-	// beside it, and could administrate with the cookies of whoever visits it.
-	Console func(*http.Request) bool
 	// Origins returns the protected hosts, such as "https://app.example.com": invitations
 	// lead to the first of them, or to the one that is asked for. nil: to the host that
 	// was asked.
@@ -52,7 +48,6 @@ type API struct {
 	guard    Guard
 	now      func() time.Time
 	logger   *slog.Logger
-	console  func(*http.Request) bool
 	origins  func() []string
 	walks    walks
 	table    []route
@@ -64,7 +59,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Gate == nil || cfg.Guard == nil {
 		return nil, errors.New("making the API: a gate and a guard are needed")
 	}
-	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger, console: cfg.Console, origins: cfg.Origins, walks: make(walks, maxWalks)}
+	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger, origins: cfg.Origins, walks: make(walks, maxWalks)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -90,8 +85,17 @@ func (a *API) open() part {
 // Serves reports whether a path, as it was sent, is one for an API.
 func Serves(path string) bool { return strings.HasPrefix(path, Root) || path == ScriptPath }
 
-// ServeHTTP answers one request that Serves.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request that Serves, on a host that may carry an app.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serveHost(w, r, false) }
+
+// Console returns what serves a host that carries no app: the same, and the admin API
+// with it. An app shares its origin with what stands beside it, and could administrate
+// with the cookies of whoever visits it.
+func (a *API) Console() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serveHost(w, r, true) })
+}
+
+func (a *API) serveHost(w http.ResponseWriter, r *http.Request, console bool) {
 	// Below the app's strip a writer drops cookies of our names; ours are ours.
 	w = guard.Plain(w)
 	req, err := a.guard.Parse(r)
@@ -99,7 +103,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.guard.Reject(w, r, err)
 		return
 	}
-	c := &call{api: a, w: w, r: r, req: req, at: req.Place}
+	c := &call{api: a, w: w, r: r, req: req, at: req.Place, console: console}
 	c.at.Language = c.language()
 	if req.Path == ScriptPath && !req.Ambiguous {
 		c.serveScript()

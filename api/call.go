@@ -21,6 +21,8 @@ type call struct {
 	at    mfa.Place
 	names map[string]string // what "{id}" and its like stand for
 
+	console bool // the host carries no app
+
 	// Behind the door of administrators:
 	admin         *mfa.Administration
 	byKey         bool // a program with a key asks, nobody with a session

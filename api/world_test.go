@@ -52,6 +52,8 @@ type world struct {
 	valid  *apitest.Validator
 	client string // the address that requests come from
 
+	console bool // the host carries no app
+
 	keepEvents bool // in the store as well
 }
 
@@ -260,7 +262,11 @@ func (a *answer) text(name string) string { s, _ := a.body[name].(string); retur
 func (b *browser) do(r *http.Request) *answer {
 	b.w.t.Helper()
 	rec := httptest.NewRecorder()
-	b.w.api.ServeHTTP(rec, r)
+	var h http.Handler = b.w.api
+	if b.w.console {
+		h = b.w.api.Console()
+	}
+	h.ServeHTTP(rec, r)
 	a := &answer{Response: rec.Result()}
 	a.raw, _ = io.ReadAll(a.Response.Body)
 	if len(a.raw) > 0 && a.Header.Get("Content-Type") != "application/x-ndjson" && strings.Contains(a.Header.Get("Content-Type"), "json") {
