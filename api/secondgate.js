@@ -6,7 +6,7 @@
 
 	const root = "/.mfa/";
 	const key = "secondgate-banner";
-	const day = 24 * 60 * 60 * 1000;
+	const day = 864e5; // ms
 
 	const words = {
 		en: {
@@ -31,9 +31,10 @@
 	const style = `
 		section { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; padding: .75rem 1rem;
 			font: 1rem/1.5 system-ui, sans-serif; color: light-dark(#16181d, #eceef2);
-			background: light-dark(#e9effd, #1c2540); }
+			background: light-dark(#e9effd, #1c2540);
+			margin: 0 0 1rem; border-radius: 10px; }
 		p { flex: 1 1 18rem; margin: 0; }
-		a, button { box-sizing: border-box; min-height: 2.75rem; padding: .5rem 1rem; border: 1px solid; border-radius: .625rem;
+		a, button { box-sizing: border-box; min-height: 2.75rem; padding: .5rem 1rem; border: 1px solid; border-radius: 10px;
 			font: inherit; font-weight: 600; color: light-dark(#1f4fd8, #9db8ff);
 			background: none; text-decoration: none; cursor: pointer; }
 		a:focus-visible, button:focus-visible { outline: 3px solid; outline-offset: 2px; }`;
