@@ -84,6 +84,11 @@ type App struct {
 	// asking, where "email" or "sms" is among the factors.
 	AutoEnroll bool `json:"auto_enroll,omitempty"`
 
+	// AcceptLockout lets a configuration be loaded under which no administrator could sign
+	// in any more. Without it, it is refused while another one runs. The command
+	// "secondgate mfa setup-link" makes another administrator in any case.
+	AcceptLockout bool `json:"accept_lockout,omitempty"`
+
 	// ReportOnly asks nobody for a second factor, and records what would have been
 	// asked: for trying a policy out. It protects nothing.
 	ReportOnly bool `json:"report_only,omitempty"`
@@ -356,6 +361,11 @@ func (a *App) Start() error {
 		return err
 	}
 	rt, err := newGeneration(a)
+	if err == nil {
+		if err = a.checkLockout(rt); err != nil {
+			rt.release()
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("starting mfa: %w", err)
 	}

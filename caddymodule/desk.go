@@ -323,12 +323,12 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
-	case errors.Is(err, mfa.ErrNameTaken):
+	case errors.Is(err, mfa.ErrNameTaken), errors.Is(err, mfa.ErrLastAdministrator), errors.As(err, &lockout):
 		return http.StatusConflict
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
 		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, mfa.ErrLimit),
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
-		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &lockout):
+		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy):
 		return http.StatusBadRequest
 	case errors.Is(err, mfa.ErrBusy):
 		return http.StatusServiceUnavailable

@@ -207,7 +207,7 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, err
 	}
-	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, post)
+	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, post, a.sites)
 	var g *generation
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies)
@@ -288,7 +288,7 @@ func (e edges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newGate makes the gate on a store: for a gateway that serves, and for commands
 // that work on the store while none runs.
-func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post) (*mfa.Gate, error) {
+func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post, protected func() sites) (*mfa.Gate, error) {
 	h, err := hasher()
 	if err != nil {
 		return nil, err
@@ -315,6 +315,7 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, poli
 		Events:    events,
 		Now:       clock.Now,
 		Policies:  policies,
+		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
 		SentCodes: codes,
 		Post:      post,
 		SignUp:    signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,

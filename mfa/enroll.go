@@ -52,6 +52,12 @@ func count(u *User, k Kind) int {
 // enrollment on a password alone needs an open window or an administrator's link,
 // or a stolen password would be enough to take the account over.
 func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
+	return addingNeeds(p, s, u, now, func() bool { return g.onFile(u) != nil })
+}
+
+// addingNeeds is checkProof; onFile reports whether a code can be sent to an address on
+// file.
+func addingNeeds(p *Policy, s *Session, u *User, now time.Time, onFile func() bool) error {
 	kinds := verifiable(p, u)
 	counts := kinds | p.Factors
 	if codes := u.Credential(BackupCodesID); codes != nil && codes.Left == 0 {
@@ -89,7 +95,7 @@ func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
 		return nil
 	case e.Open && !u.shut() && (e.Window == 0 || u.EnrollmentOpened.IsZero() || now.Sub(u.EnrollmentOpened) <= e.Window):
 		return nil
-	case (e.Open || e.Confirm) && g.onFile(u) != nil:
+	case (e.Open || e.Confirm) && onFile():
 		return ErrConfirmFirst
 	}
 	return ErrEnrollmentClosed

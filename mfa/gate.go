@@ -27,6 +27,10 @@ type Config struct {
 	// Policy returns the global policy where there are no Policies: then no
 	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
+	// Hosts returns the relying parties of passkeys at the protected hosts, and whether a
+	// site answers to any host, for the guard against locking administrators out. nil:
+	// any host.
+	Hosts func() (rpIDs []string, any bool)
 	// Issuer is the name that authenticator apps show.
 	Issuer string
 	// NameKey is a secret of 32 bytes or more that outlives the process: it

@@ -45,7 +45,13 @@ func (a *Administration) Organization(id OrganizationID) (*Organization, error) 
 // ErrNotAllowed where the configuration declares it; *OrganizationError, ErrName;
 // *LockoutError, unless forced, where no administrator could still sign in.
 func (a *Administration) SetOrganization(ctx context.Context, in Organization, force bool) error {
-	return a.organization(ctx, "set organization "+string(in.ID), func() error { return a.g.setOrganization(ctx, in) })
+	what := "set organization " + string(in.ID)
+	if force {
+		what += " (forced)"
+	}
+	a.g.roles.Lock()
+	defer a.g.roles.Unlock()
+	return a.organization(ctx, what, func() error { return a.g.setOrganization(ctx, in, force) })
 }
 
 // organization does something to an organization and keeps it as an event before.
@@ -57,7 +63,7 @@ func (a *Administration) organization(ctx context.Context, what string, do func(
 	return a.act(ctx, nil, what, do)
 }
 
-func (g *Gate) setOrganization(ctx context.Context, in Organization) error {
+func (g *Gate) setOrganization(ctx context.Context, in Organization, force bool) error {
 	p := g.cfg.Policy()
 	if p == nil {
 		return ErrNotAllowed
@@ -76,6 +82,13 @@ func (g *Gate) setOrganization(ctx context.Context, in Organization) error {
 		return fmt.Errorf("name: %w", err)
 	}
 	in.Name, in.Declared = name, false
+	if !force {
+		after := *p
+		after.Organizations = p.Organizations.with(&in)
+		if err := g.checkLockout(ctx, p, &after); err != nil {
+			return err
+		}
+	}
 	err = g.cfg.Store.UpdateOrganization(ctx, in.ID, func(o *Organization) error {
 		in.Created = o.Created
 		*o = in

@@ -29,7 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) mfa.Store) {
 		name  string
 		tests []test
 	}{
-		{"Users", users}, {"Sessions", sessions}, {"Challenges", challenges},
+		{"Users", users}, {"Lists", lists}, {"Sessions", sessions}, {"Challenges", challenges},
 		{"Throttle", throttle}, {"Organizations", organizations}, {"Policies", policies}, {"EventLog", events},
 		{"Changes", changes}, {"Context", contexts},
 	} {
