@@ -45,6 +45,11 @@ type Config struct {
 	SignInCodes Kinds
 	// SMSPerDay is how many text messages the gateway sends in a day; 0: 1000.
 	SMSPerDay int
+	// AccountPage is the address of the account page that letters of campaigns lead to,
+	// which no page asked for: "https://app.example.com/.mfa/account"; empty: to none.
+	AccountPage string
+	// CampaignLetters is how many letters of campaigns are sent in a minute; 0: 120.
+	CampaignLetters int
 }
 
 // Gate carries out the flows. It is safe for concurrent use. Its methods take
@@ -58,6 +63,8 @@ type Gate struct {
 	// roles makes sure that of two administrators who take each other's role away one
 	// stays.
 	roles sync.Mutex
+	// letters is how the letters of campaigns fare.
+	letters outage
 }
 
 // NewGate checks the configuration and returns a Gate.
@@ -80,6 +87,9 @@ func NewGate(cfg Config) (*Gate, error) {
 	}
 	if cfg.SMSPerDay <= 0 {
 		cfg.SMSPerDay = defaultSMSPerDay
+	}
+	if cfg.CampaignLetters <= 0 {
+		cfg.CampaignLetters = defaultCampaignLetters
 	}
 	if cfg.Post == nil || cfg.SentCodes == nil {
 		cfg.Post, cfg.SentCodes = nopost{}, nil
@@ -233,6 +243,9 @@ type Account struct {
 	// CanReplace says that RemoveLast could take the last factor away and have another
 	// set up in its place here.
 	CanReplace bool
+	// Campaign is the campaign that the user is in and whose goal is not reached yet; nil:
+	// none (rule B37).
+	Campaign *CampaignPrompt
 }
 
 // SessionInfo is one session as its owner sees it. Handle ends it; it is no
@@ -437,6 +450,7 @@ func reasonOf(err error) string {
 	var organization *OrganizationError
 	var policy *PolicyError
 	var lockout *LockoutError
+	var campaign *CampaignError
 	switch {
 	case err == nil:
 		return ""
@@ -448,7 +462,7 @@ func reasonOf(err error) string {
 		return "proof_owed"
 	case errors.As(err, &password):
 		return "password_" + string(password.Rule)
-	case errors.As(err, &organization), errors.As(err, &policy):
+	case errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return "invalid"
 	case errors.As(err, &lockout):
 		return "lockout"
