@@ -279,6 +279,9 @@ func TestAdmin_AC225_NoSecretsOut(t *testing.T) {
 	must(t, o.store.AppendEvents(t.Context(), o.events.All()))
 	must(t, o.store.AppendEvents(t.Context(), []mfa.Event{{At: o.clock.Now(), Name: mfa.EventDecision, Decision: "DECISION", User: target.ID}}))
 
+	for _, of := range []string{"/campaign", "/organizations/acme/campaign"} {
+		o.root.ask(http.MethodPut, admin+of, `{"deadline":"2026-02-01T00:00:00Z"}`, http.StatusOK)
+	}
 	for _, row := range matrix {
 		if row.method != http.MethodGet {
 			continue

@@ -77,6 +77,7 @@ func (c *call) adminError(err error) error {
 		organization *mfa.OrganizationError
 		policy       *mfa.PolicyError
 		lockout      *mfa.LockoutError
+		campaign     *mfa.CampaignError
 		throttled    *mfa.ThrottledError
 	)
 	switch {
@@ -90,6 +91,8 @@ func (c *call) adminError(err error) error {
 		return &wordedError{text{422, "organization", "This cannot be an organization", wordsOf(organization.Error())}, fieldIn(organization.Error()), "", err}
 	case errors.As(err, &policy):
 		return &wordedError{text{422, "policy", "The policy cannot be this", wordsOf(policy.Error())}, "", "", err}
+	case errors.As(err, &campaign):
+		return &wordedError{text{422, "campaign", "The campaign cannot be this", wordsOf(campaign.Error())}, campaignField(campaign.Error()), "", err}
 	}
 	for _, t := range adminTexts {
 		if errors.Is(err, t.err) {
@@ -119,6 +122,15 @@ func fieldIn(s string) string {
 		return ""
 	}
 	return plainName(name)
+}
+
+// campaignField is fieldIn where the member is called otherwise here, because it is said
+// in seconds.
+func campaignField(s string) string {
+	if name := fieldIn(s); name != "remind" {
+		return name
+	}
+	return "remind_before"
 }
 
 // orOwedToAdministrate finds out why somebody who is signed in does not administrate.

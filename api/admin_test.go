@@ -373,3 +373,33 @@ func TestAdmin_Audit(t *testing.T) {
 	p.ask(http.MethodGet, admin+"/audit?user=nobody", "", http.StatusNotFound)
 	p.ask(http.MethodGet, admin+"/decisions/NOTHING", "", http.StatusNotFound)
 }
+
+func TestAdmin_Campaigns(t *testing.T) {
+	o := newOffice(t)
+	p := o.program()
+	must(t, o.machine().SetPolicy(t.Context(), "require", []string{"off"}, true))
+	o.target()
+	deadline := o.clock.Now().Add(30 * 24 * time.Hour).Format(time.RFC3339)
+	a := p.ask(http.MethodPut, admin+"/organizations/acme/campaign", `{"deadline":"`+deadline+`","factors":["passkey"],"remind_before":[86400,604800],"require":true}`, http.StatusOK)
+	if a.text("organization") != "acme" || a.body["users"] != 1.0 || a.body["reached"] != 0.0 || a.body["days_left"] != 30.0 || len(a.body["reminders"].([]any)) != 2 {
+		t.Errorf("the campaign is %s", a.raw)
+	}
+	p.ask(http.MethodPut, admin+"/campaign", `{"deadline":"`+deadline+`"}`, http.StatusOK)
+	if a := p.ask(http.MethodGet, admin+"/campaigns", "", http.StatusOK); len(a.body["campaigns"].([]any)) != 2 {
+		t.Errorf("the campaigns are %s", a.raw)
+	}
+	for body, status := range map[string]int{
+		`{"deadline":"tomorrow"}`:                                               http.StatusBadRequest,
+		`{"deadline":"2001-01-01T00:00:00Z"}`:                                   http.StatusUnprocessableEntity,
+		`{"deadline":"` + deadline + `","remind_before":[60]}`:                  http.StatusUnprocessableEntity,
+		`{"deadline":"` + deadline + `","remind_before":[9223372036854775807]}`: http.StatusBadRequest,
+		`{"deadline":"` + deadline + `","factors":["face"]}`:                    http.StatusBadRequest,
+		`{"deadline":"` + deadline + `","factors":[]}`:                          http.StatusBadRequest,
+		`{"deadline":"` + deadline + `","sent":5}`:                              http.StatusBadRequest,
+	} {
+		p.ask(http.MethodPut, admin+"/campaign", body, status)
+	}
+	p.ask(http.MethodPut, admin+"/organizations/nowhere/campaign", `{"deadline":"`+deadline+`"}`, http.StatusNotFound)
+	p.ask(http.MethodDelete, admin+"/campaign", "", http.StatusNoContent)
+	p.ask(http.MethodGet, admin+"/campaign", "", http.StatusNotFound)
+}
