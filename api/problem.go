@@ -87,6 +87,15 @@ var texts = []struct {
 
 var unavailable = text{503, "unavailable", "This is not possible now", "Try again in a moment."}
 
+// Unavailable answers a request that Serves where there is no API to ask: the store is
+// not open yet.
+func Unavailable(w http.ResponseWriter, https bool) {
+	p := unavailable.problem()
+	p.RetryAfter = 2
+	w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	web.WriteProblem(w, https, p)
+}
+
 func textOf(err error) (text, bool) {
 	for _, t := range texts {
 		if errors.Is(err, t.err) {

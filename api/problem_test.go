@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -112,5 +113,15 @@ func TestStoreDown(t *testing.T) {
 	b.ask(http.MethodPost, accountPath+"/sign-out", "{}", http.StatusServiceUnavailable)
 	if b.cookies["__Host-mfa"] == "" {
 		t.Error("the browser was told that it is signed out")
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	w := newWorld(t)
+	rec := httptest.NewRecorder()
+	api.Unavailable(rec, true)
+	r := httptest.NewRequest(http.MethodGet, origin+accountPath, nil)
+	if err := w.valid.Check(r, rec.Code, rec.Header(), rec.Body.Bytes()); err != nil || rec.Header().Get("Retry-After") != "2" {
+		t.Errorf("%v, %v", err, rec.Header())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/secondgate/secondgate/api"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/internal/related"
 	"github.com/secondgate/secondgate/mfa"
@@ -169,7 +170,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, error) {
 	v, err := h.app.enter(r.Context())
 	if err != nil {
-		unavailable(w)
+		unavailable(w, r)
 		return w, nil, nil
 	}
 	defer v.leave()
@@ -429,7 +430,11 @@ func peer(r *http.Request) guard.Peer {
 }
 
 // unavailable answers where not even the pages can be had.
-func unavailable(w http.ResponseWriter) {
+func unavailable(w http.ResponseWriter, r *http.Request) {
+	if api.Serves(asArrived(r).URL.Path) {
+		api.Unavailable(guard.Plain(w), r.TLS != nil)
+		return
+	}
 	h := w.Header()
 	h.Set("Retry-After", "2")
 	h.Set("Cache-Control", "no-store")
