@@ -48,7 +48,7 @@ func (g *Gate) Administrator(ctx context.Context, at *Place, id SessionID, of Or
 	if of == "" && u.Role() == RoleNone && len(u.AdminOf) > 0 {
 		of = u.AdminOf[0]
 	}
-	powers := u.powers(of)
+	powers := u.PowersOver(of)
 	if powers == 0 {
 		return nil, ErrNotOwed
 	}
@@ -209,7 +209,7 @@ func (g *Gate) KeyActor(ctx context.Context, at *Place, key string) (Actor, erro
 			return Actor{}, fmt.Errorf("reading who made a key: %w", err)
 		}
 		// What its maker may not do any more, it may not either.
-		a.Powers &= u.powers(k.Organization)
+		a.Powers &= u.PowersOver(k.Organization)
 		a.Name += " of " + u.Name
 	}
 	if a.Powers == 0 {

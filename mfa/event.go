@@ -36,6 +36,7 @@ const (
 	EventForgotten      EventName = "forgotten"       // a link for a forgotten password was asked for
 	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
 	EventForget         EventName = "forget_device"   // … no more
+	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
 	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
 )
 

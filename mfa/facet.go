@@ -120,6 +120,22 @@ func (u *User) CountedIn() [][]Facet {
 	return list
 }
 
+// CountedGroup returns the facets sorted, and whether they are a group that users are
+// counted in: everybody, one organization or domain, or a domain and an organization.
+func CountedGroup(facets ...Facet) (group []Facet, ok bool) {
+	group = slices.Sorted(slices.Values(facets))
+	domains := 0
+	for _, f := range group {
+		switch {
+		case strings.HasPrefix(string(f), "domain:"):
+			domains++
+		case !strings.HasPrefix(string(f), "organization:"):
+			return nil, false
+		}
+	}
+	return group, len(group) < 2 || len(group) == 2 && domains == 1
+}
+
 // Terms returns what the user is found by, in lower case, sorted, each once: the user
 // name, the address, and the words of the display name.
 func (u *User) Terms() []string {

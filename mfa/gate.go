@@ -21,8 +21,11 @@ type Config struct {
 	SentCodes SentCodes        // nil: no codes are sent
 	Post      Post             // nil: nothing is sent
 	Now       func() time.Time // nil: time.Now
-	// Policy returns the global policy; it is asked at each step, so that a
-	// change holds at once.
+	// Policies is the gateway's policy, which is asked at each step, so that a change
+	// holds at once, and what administrators change of it.
+	Policies *Policies
+	// Policy returns the global policy where there are no Policies: then no
+	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
 	// Issuer is the name that authenticator apps show.
 	Issuer string
@@ -38,6 +41,11 @@ type Config struct {
 	SignInCodes Kinds
 	// SMSPerDay is how many text messages the gateway sends in a day; 0: 1000.
 	SMSPerDay int
+	// AccountPage is the address of the account page that letters of campaigns lead to,
+	// which no page asked for: "https://app.example.com/.mfa/account"; empty: to none.
+	AccountPage string
+	// CampaignLetters is how many letters of campaigns are sent in a minute; 0: 120.
+	CampaignLetters int
 }
 
 // Gate carries out the flows. It is safe for concurrent use. Its methods take
@@ -51,10 +59,15 @@ type Gate struct {
 	// roles makes sure that of two administrators who take each other's role away one
 	// stays.
 	roles sync.Mutex
+	// letters is how the letters of campaigns fare.
+	letters outage
 }
 
 // NewGate checks the configuration and returns a Gate.
 func NewGate(cfg Config) (*Gate, error) {
+	if cfg.Policy == nil && cfg.Policies != nil {
+		cfg.Policy = cfg.Policies.Current
+	}
 	switch {
 	case cfg.Store == nil, cfg.TOTP == nil, cfg.Codes == nil, cfg.Passkeys == nil, cfg.Events == nil, cfg.Policy == nil:
 		return nil, errors.New("making a gate: a part is missing")
@@ -70,6 +83,9 @@ func NewGate(cfg Config) (*Gate, error) {
 	}
 	if cfg.SMSPerDay <= 0 {
 		cfg.SMSPerDay = defaultSMSPerDay
+	}
+	if cfg.CampaignLetters <= 0 {
+		cfg.CampaignLetters = defaultCampaignLetters
 	}
 	if cfg.Post == nil || cfg.SentCodes == nil {
 		cfg.Post, cfg.SentCodes = nopost{}, nil
@@ -219,6 +235,9 @@ type Account struct {
 	// this sign-in can be put away in it.
 	Notices []Notice
 	PutAway bool // one of them can
+	// Campaign is the campaign that the user is in and whose goal is not reached yet; nil:
+	// none (rule B37).
+	Campaign *CampaignPrompt
 }
 
 // SessionInfo is one session as its owner sees it. Handle ends it; it is no
@@ -422,6 +441,7 @@ func reasonOf(err error) string {
 	var password *PasswordError
 	var organization *OrganizationError
 	var policy *PolicyError
+	var campaign *CampaignError
 	switch {
 	case err == nil:
 		return ""
@@ -433,7 +453,7 @@ func reasonOf(err error) string {
 		return "proof_owed"
 	case errors.As(err, &password):
 		return "password_" + string(password.Rule)
-	case errors.As(err, &organization), errors.As(err, &policy):
+	case errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return "invalid"
 	case errors.Is(err, ErrLastAdministrator):
 		return "last_administrator"

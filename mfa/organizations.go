@@ -100,7 +100,9 @@ func (a *Administration) RemoveOrganization(ctx context.Context, id Organization
 		}
 		err := error(nil)
 		if o := p.Organizations.Find(id); o == nil || !o.Declared {
-			err = a.g.cfg.Store.RemoveOrganization(ctx, id)
+			if err = a.g.cfg.Store.RemoveOrganization(ctx, id); err == nil {
+				err = a.g.removeCampaign(ctx, id)
+			}
 		} else {
 			err = fmt.Errorf("%w: the configuration declares it; change it there", ErrNotAllowed)
 		}

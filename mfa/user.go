@@ -73,6 +73,8 @@ type User struct {
 	FirstSignIn time.Time `json:"first_sign_in,omitzero"` // zero: the next sign-in is a registration (rule B7)
 	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
 	LastHost    string    `json:"last_host,omitempty"` // of the last sign-in
+	// Language is that of the last sign-in, for letters that no page asks for.
+	Language string `json:"language,omitempty"`
 
 	Credentials []Credential `json:"credentials,omitempty"`
 	// EverEnrolled stays true when the last factor is gone: grace is for those

@@ -568,7 +568,7 @@ func TestStore_secretsAreNotOnTheDisk(t *testing.T) {
 	o.Keys = keys
 	s := openAt(t, o)
 	u := user(1)
-	u.Password, u.Email, u.Credentials[0].Data = mfa.Secret("argon-password-hash"), "alice@example.test", mfa.Secret("totp-shared-secret")
+	u.Password, u.Phone, u.Credentials[0].Data = mfa.Secret("argon-password-hash"), "+15550100", mfa.Secret("totp-shared-secret")
 	if err := s.CreateUser(ctx, u); err != nil {
 		t.Fatal(err)
 	}
@@ -585,7 +585,7 @@ func TestStore_secretsAreNotOnTheDisk(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, secret := range []string{"argon", "alice@", "totp-", "challenge-state", "YXJnb24", "dG90cC"} {
+				for _, secret := range []string{"argon", "+15550100", "totp-", "challenge-state", "YXJnb24", "dG90cC"} {
 					if strings.Contains(string(raw), secret) {
 						t.Errorf("%s shows %q", name, secret)
 					}

@@ -141,7 +141,7 @@ var contexts = []test{
 			no("UserByKey", err)
 			no("CreateUser", s.CreateUser(c.ctx, newUser("bob")))
 			no("UpdateUser", s.UpdateUser(c.ctx, "id-alice", func(u *mfa.User) error { t.Error("changed"); return nil }))
-			_, _, err = s.ListUsers(c.ctx, "", "", 10)
+			_, _, err = s.ListUsers(c.ctx, mfa.UserQuery{}, "", 10)
 			no("ListUsers", err)
 			no("CreateSession", s.CreateSession(c.ctx, newSession("s2", "id-alice")))
 			_, err = s.Session(c.ctx, "s1")
@@ -179,6 +179,6 @@ var contexts = []test{
 		list, err := s.ListOrganizations(ctx)
 		must(t, err)
 		same(t, list, []*mfa.Organization{newOrganization("acme")})
-		same(t, pages(t, s, mfa.EventQuery{}, 10), []mfa.Event{newEvent(0)})
+		same(t, told(pages(t, s, mfa.EventQuery{}, 10)), []mfa.Event{newEvent(0)})
 	}},
 }

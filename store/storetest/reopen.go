@@ -26,7 +26,7 @@ var reopened = []reopenTest{
 				same(t, got, want)
 			}
 			wantErr(t, s.CreateUser(ctx, newUser("alice")), mfa.ErrTaken)
-			page, _, err := s.ListUsers(ctx, "", "", 10)
+			page, _, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 10)
 			must(t, err)
 			same(t, page, []*mfa.User{want})
 		}
