@@ -250,7 +250,6 @@ const (
 	defaultAbsolute = 12 * time.Hour
 	minIdle         = time.Minute
 	maxAbsolute     = 30 * 24 * time.Hour
-	maxRemember     = 365 * 24 * time.Hour
 )
 
 // factorsHere are the factors that there are.

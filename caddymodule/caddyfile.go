@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -199,30 +198,11 @@ func (a *App) parseStore(b *block) error {
 }
 
 func parseEnrollment(b *block) (*Enrollment, error) {
-	e, err := enrollmentOf(b.RemainingArgs())
+	e, err := mfa.ParseEnrollment(b.RemainingArgs())
 	if err != nil {
 		return nil, b.WrapErr(err)
 	}
-	return e, nil
-}
-
-// enrollmentOf reads the words behind "enrollment", here and in commands.
-func enrollmentOf(args []string) (*Enrollment, error) {
-	switch {
-	case len(args) == 1 && args[0] == "pass":
-		return new(Enrollment), nil
-	case len(args) == 1 && args[0] == "confirm":
-		return &Enrollment{Confirm: true}, nil
-	case len(args) == 1 && args[0] == "open":
-		return &Enrollment{Open: true}, nil
-	case len(args) == 2 && args[0] == "open":
-		window, err := caddy.ParseDuration(args[1])
-		if err != nil || window <= 0 {
-			return nil, fmt.Errorf("enrollment: %q is no duration above zero; write for example: enrollment open 14d", args[1])
-		}
-		return &Enrollment{Open: true, Window: caddy.Duration(window)}, nil
-	}
-	return nil, errors.New("enrollment: write one of: enrollment open · enrollment open 14d · enrollment confirm · enrollment pass")
+	return &Enrollment{Open: e.Open, Window: caddy.Duration(e.Window), Confirm: e.Confirm}, nil
 }
 
 func (a *App) parseOrganization(b *block) error {

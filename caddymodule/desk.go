@@ -12,8 +12,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -208,7 +206,7 @@ func (d desk) makePass(ctx context.Context, op string, in adminRequest) (*adminA
 	life := mfa.PassLife
 	if in.For != "" {
 		var err error
-		if life, err = caddy.ParseDuration(in.For); err != nil || life < time.Minute || life > mfa.MaxPassLife {
+		if life, err = mfa.ParseDuration(in.For); err != nil || life < time.Minute || life > mfa.MaxPassLife {
 			return nil, wrong("%q is no time from one minute to 7 days; write for example: --for 24h", in.For)
 		}
 	}
@@ -321,6 +319,7 @@ func statusOf(err error) int {
 	var input *inputError
 	var organization *mfa.OrganizationError
 	var policy *mfa.PolicyError
+	var lockout *mfa.LockoutError
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
@@ -329,7 +328,7 @@ func statusOf(err error) int {
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
 		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, mfa.ErrLimit),
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
-		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy):
+		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &lockout):
 		return http.StatusBadRequest
 	case errors.Is(err, mfa.ErrBusy):
 		return http.StatusServiceUnavailable

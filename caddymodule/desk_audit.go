@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/secondgate/secondgate/internal/clock"
 	"github.com/secondgate/secondgate/mfa"
 )
@@ -25,7 +23,7 @@ func (d desk) audit(ctx context.Context, in adminRequest) (*adminAnswer, error) 
 		}
 	}
 	if in.Since != "" {
-		ago, err := caddy.ParseDuration(in.Since)
+		ago, err := mfa.ParseDuration(in.Since)
 		if err != nil || ago <= 0 {
 			return nil, wrong("since: %q is no duration; write how long ago, for example: --since 24h", in.Since)
 		}

@@ -206,7 +206,7 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, err
 	}
-	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies.Current, post)
+	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, post)
 	var g *generation
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies)
@@ -271,7 +271,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 
 // newGate makes the gate on a store: for a gateway that serves, and for commands
 // that work on the store while none runs.
-func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policy func() *mfa.Policy, post mfa.Post) (*mfa.Gate, error) {
+func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post) (*mfa.Gate, error) {
 	h, err := hasher()
 	if err != nil {
 		return nil, err
@@ -297,7 +297,7 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, poli
 		Passkeys:  passkey.New(passkey.Config{Name: a.brandName(), Now: clock.Now}),
 		Events:    events,
 		Now:       clock.Now,
-		Policy:    policy,
+		Policies:  policies,
 		SentCodes: codes,
 		Post:      post,
 		SignUp:    signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,

@@ -138,7 +138,7 @@ func TestAdministration_AC224_WhoMayDoWhat(t *testing.T) {
 		{"Export", nil, func(a *mfa.Administration) error { return a.Export(ctx, 0, func(mfa.Event) error { return nil }) }},
 		{"APIKeys", mfa.ErrNotAllowed, func(a *mfa.Administration) error { return second(a.APIKeys(ctx)) }},
 		{"SetOrganization", mfa.ErrNotAllowed, func(a *mfa.Administration) error {
-			return a.SetOrganization(ctx, mfa.Organization{ID: "initech"})
+			return a.SetOrganization(ctx, mfa.Organization{ID: "initech"}, false)
 		}},
 		{"SetRole", mfa.ErrNotAllowed, func(a *mfa.Administration) error { return a.SetRole(ctx, c.id["nobody"], "", nil) }},
 		{"CreateAPIKey", mfa.ErrNotAllowed, func(a *mfa.Administration) error {

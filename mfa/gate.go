@@ -442,6 +442,7 @@ func reasonOf(err error) string {
 	var organization *OrganizationError
 	var policy *PolicyError
 	var campaign *CampaignError
+	var lockout *LockoutError
 	switch {
 	case err == nil:
 		return ""
@@ -455,6 +456,8 @@ func reasonOf(err error) string {
 		return "password_" + string(password.Rule)
 	case errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return "invalid"
+	case errors.As(err, &lockout):
+		return "lockout"
 	case errors.Is(err, ErrLastAdministrator):
 		return "last_administrator"
 	case errors.Is(err, ErrSelf):

@@ -83,7 +83,7 @@ func TestGate_Invite_Phone(t *testing.T) {
 // proven is proven no more when it is another one.
 func TestGate_Invite_PhoneAgain(t *testing.T) {
 	w := newWorld(t)
-	g := w.gateThatSends("DE")
+	g := mfatest.NewDesk(w.gateThatSends("DE"))
 	invite := func(phone string) *mfa.UserInfo {
 		as[string](t)(g.Invite(t.Context(), mfa.InviteInput{Name: "alice", Phone: phone}))
 		return as[*mfa.UserInfo](t)(g.UserInfo(t.Context(), "alice"))
@@ -146,14 +146,14 @@ func TestGate_RemoveOrganization_RejectsTheDeclared(t *testing.T) {
 	if want := "organization acme: not allowed: the configuration declares it; change it there"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
-	wants(t, mfatest.NewDesk(w.gate).SetOrganization(t.Context(), mfa.Organization{ID: "acme"}), mfa.ErrNotAllowed)
+	wants(t, mfatest.NewDesk(w.gate).SetOrganization(t.Context(), mfa.Organization{ID: "acme"}, false), mfa.ErrNotAllowed)
 	err = mfatest.NewDesk(w.gate).RemoveOrganization(t.Context(), "beta")
 	wants(t, err, mfa.ErrNotFound)
 	if want := "organization beta: not found"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
 	var wrong *mfa.OrganizationError
-	if err := mfatest.NewDesk(w.gate).SetOrganization(t.Context(), mfa.Organization{ID: "No Name"}); !errors.As(err, &wrong) {
+	if err := mfatest.NewDesk(w.gate).SetOrganization(t.Context(), mfa.Organization{ID: "No Name"}, false); !errors.As(err, &wrong) {
 		t.Errorf("%v", err)
 	}
 	if list := w.events.Named(mfa.EventAdmin); len(list) != 4 || list[3].Reason != "invalid" || list[0].Reason != "not_allowed" {

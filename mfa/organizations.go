@@ -42,8 +42,9 @@ func (a *Administration) Organization(id OrganizationID) (*Organization, error) 
 }
 
 // SetOrganization makes an organization in the store, or changes what it asks.
-// ErrNotAllowed where the configuration declares it; what is wrong with it otherwise.
-func (a *Administration) SetOrganization(ctx context.Context, in Organization) error {
+// ErrNotAllowed where the configuration declares it; *OrganizationError, ErrName;
+// *LockoutError, unless forced, where no administrator could still sign in.
+func (a *Administration) SetOrganization(ctx context.Context, in Organization, force bool) error {
 	return a.organization(ctx, "set organization "+string(in.ID), func() error { return a.g.setOrganization(ctx, in) })
 }
 
@@ -66,6 +67,9 @@ func (g *Gate) setOrganization(ctx context.Context, in Organization) error {
 	}
 	if err := in.Validate(p); err != nil {
 		return &OrganizationError{err}
+	}
+	if e := in.Enrollment; e != nil && e.Confirm && g.cfg.Policies != nil && !g.cfg.Policies.CanConfirm() {
+		return &OrganizationError{errCannotConfirm}
 	}
 	name, err := cleanText(in.Name)
 	if err != nil {

@@ -141,7 +141,7 @@ type PoliciesConfig struct {
 	Have       Kinds           // factors that this gateway can carry out
 	Store      PolicyStore
 	Warn       func(error)      // nil: nobody is told
-	Events     Events           // told of each change by Set; nil: nobody is
+	Events     Events           // told when Set switches 2-step verification off; nil: nobody is
 	Now        func() time.Time // nil: time.Now
 }
 
@@ -214,15 +214,14 @@ func (p *Policies) Stored(ctx context.Context) (PolicySettings, error) {
 	return p.store.PolicySettings(ctx)
 }
 
-// Set changes what administrators have set; it holds from the next request on. what
-// says for the record what is done. change may run more than once and must only
-// replace fields. ErrNotAllowed for a field that the configuration names, which can
-// only be taken away from what is stored; *PolicyError where the policy that comes of
-// it, or an organization under it, could not be (rule B1).
-func (p *Policies) Set(ctx context.Context, what string, change func(*PolicySettings) error) error {
+// Set changes what administrators have set; it holds from the next request on. change
+// may run more than once and must only replace fields. Who did it is for the caller to
+// record (Administration.SetPolicy). ErrNotAllowed for a field that the configuration
+// names, which can only be taken away from what is stored; *PolicyError where the policy
+// that comes of it, or an organization under it, could not be (rule B1).
+func (p *Policies) Set(ctx context.Context, change func(*PolicySettings) error) error {
 	before := p.Current()
 	err := p.set(ctx, before, change)
-	p.record(ctx, Event{Name: EventAdmin, OK: err == nil, Reason: reasonOf(err), Detail: what})
 	if now := p.current.Load(); err == nil && now != nil && now.Off && !before.Off {
 		p.record(ctx, Event{Name: EventMFAOff, OK: true}) // rule B2
 	}
@@ -263,7 +262,7 @@ func (p *Policies) check(now *Policy, s PolicySettings, enrollment bool) error {
 		return &PolicyError{err}
 	}
 	if enrollment && s.Enrollment != nil && s.Enrollment.Confirm && !p.CanConfirm() {
-		return &PolicyError{errors.New("enrollment: confirm sends a code to the address on file, and there is nothing to send it with; write: pass")}
+		return &PolicyError{errCannotConfirm}
 	}
 	for _, o := range now.Organizations.List() {
 		// One that does not fit already is none the worse for it.
@@ -273,6 +272,8 @@ func (p *Policies) check(now *Policy, s PolicySettings, enrollment bool) error {
 	}
 	return nil
 }
+
+var errCannotConfirm = errors.New("enrollment: confirm sends a code to the address on file, and there is nothing to send it with; write: pass")
 
 // PolicyError says what is wrong with a policy.
 type PolicyError struct{ Err error }
