@@ -395,7 +395,7 @@ func (g *Gate) requireFor(ctx context.Context, c *Campaign) error {
 		}
 		const what = "policy set require on"
 		return a.act(ctx, nil, what, func() error {
-			return g.cfg.Policies.Set(ctx, what, func(s *PolicySettings) error {
+			return g.cfg.Policies.Set(ctx, func(s *PolicySettings) error {
 				optional := false
 				// A prompt has a meaning only where nothing requires a factor.
 				s.Optional, s.Prompt = &optional, nil

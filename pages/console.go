@@ -65,6 +65,11 @@ func (p *Pages) consoleRoutes() map[string]consoleRoute {
 		"admin/organization/remove": {get: p.serveRemoveOrganization, post: p.postRemoveOrganization, need: mfa.ChangeOrganizations, proof: true},
 		"admin/coverage":            {get: p.serveCoverage, need: mfa.ReadUsers},
 		"admin/forecast":            {get: p.serveForecast, need: mfa.ReadUsers},
+		"admin/policy":              {get: p.servePolicy, need: mfa.ReadPolicy},
+		"admin/policy/change":       {get: p.serveChangePolicy, post: p.postChangePolicy, need: mfa.ReadPolicy | mfa.ChangePolicy, proof: true},
+		"admin/campaigns":           {get: p.serveCampaigns, need: mfa.ReadOrganizations},
+		"admin/campaign":            {get: p.serveCampaign, post: p.postCampaign, need: mfa.ReadOrganizations | mfa.ChangeOrganizations, proof: true},
+		"admin/campaign/end":        {get: p.serveEndCampaign, post: p.postEndCampaign, need: mfa.ReadOrganizations | mfa.ChangeOrganizations, proof: true},
 		"admin/audit":               {get: p.serveAudit, post: p.postAudit, need: mfa.ReadAudit},
 		"admin/audit/export":        {get: p.serveExport, need: mfa.ReadAudit},
 		"admin/explain":             {get: p.serveExplain, need: mfa.ReadUsers},
@@ -347,13 +352,12 @@ func (c *console) missing() {
 // saidPage tells something within the console.
 type saidPage struct {
 	frame
-	Text  []string
-	Label string
-	Href  string
+	Text      []string
+	To, Label string
 }
 
 func (c *console) say(status int, heading string, text ...string) {
-	c.render(status, "console_said", saidPage{frame: c.frame(heading), Text: text, Label: c.T("console.back"), Href: c.link(consoleHome)})
+	c.render(status, "console_said", saidPage{frame: c.frame(heading), Text: text, Label: c.T("console.back"), To: c.link(consoleHome)})
 }
 
 // moment writes a time to the minute.
@@ -371,13 +375,14 @@ type Administration interface {
 	consoleChanges
 	consoleOrganizations
 	consoleCoverage
+	consolePolicy
+	consoleCampaigns
 	consoleAudit
 	consoleKeys
 }
 
 type consoleUsers interface {
 	Users(ctx context.Context, f mfa.UserFilter, after string, limit int) ([]mfa.UserInfo, string, error)
-	Find(ctx context.Context, name string) (*mfa.UserInfo, error)
 	User(ctx context.Context, id mfa.UserID) (*mfa.UserInfo, error)
 	Sessions(ctx context.Context, id mfa.UserID) ([]mfa.SessionInfo, error)
 	Activity(ctx context.Context, id mfa.UserID, after string, limit int) ([]mfa.Event, string, error)
@@ -401,7 +406,7 @@ type consoleChanges interface {
 type consoleOrganizations interface {
 	Organizations() ([]*mfa.Organization, error)
 	Organization(id mfa.OrganizationID) (*mfa.Organization, error)
-	SetOrganization(ctx context.Context, in mfa.Organization) error
+	SetOrganization(ctx context.Context, in mfa.Organization, force bool) error
 	RemoveOrganization(ctx context.Context, id mfa.OrganizationID) error
 }
 

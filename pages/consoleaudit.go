@@ -15,16 +15,16 @@ import (
 // auditPage is the record of what happened, with filters.
 type auditPage struct {
 	frame
-	User, Since, Until           string
-	UserError                    string
-	SinceError, UntilError       string
-	Events                       []option
-	Hidden                       []option
-	Grid                         grid
-	Export, Clear                string
-	Verdict                      []string
-	VerdictTone                  string
-	Filtered                     bool
+	User, Since, Until     string
+	UserError              string
+	SinceError, UntilError string
+	Events                 []option
+	Hidden                 []option
+	Grid                   grid
+	Export, Clear          string
+	Verdict                []string
+	VerdictTone            string
+	Filtered               bool
 }
 
 // dayFormat is how a day is written in an address, and by fields for one.
@@ -67,7 +67,9 @@ func (c *console) auditForm() (auditPage, mfa.AuditQuery) {
 }
 
 // eventName is the event in words, as a filter names it.
-func (v *visit) eventName(name mfa.EventName) string { return v.T(eventWords[name][0]) }
+func (v *visit) eventName(name mfa.EventName) string {
+	return v.eventText(&mfa.Event{Name: name, OK: true})
+}
 
 func (p *Pages) serveAudit(c *console) {
 	page, q := c.auditForm()

@@ -34,6 +34,7 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventForgotten:      {"event.forgotten", "event.forgotten"},
 	mfa.EventRemember:       {"event.remember", "event.remember"},
 	mfa.EventForget:         {"event.forget", "event.forget"},
+	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
 	mfa.EventEventsLost:     {"event.events_lost", "event.events_lost"},
 }
 

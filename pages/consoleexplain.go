@@ -12,6 +12,7 @@ import (
 type explainPage struct {
 	frame
 	ID           string
+	Hidden       []option
 	Found        bool
 	Decided, Why string
 	Facts        []fact
@@ -19,7 +20,7 @@ type explainPage struct {
 }
 
 func (p *Pages) serveExplain(c *console) {
-	page := explainPage{ID: strings.TrimSpace(c.query.Get(paramID))}
+	page := explainPage{Hidden: c.hidden(), ID: strings.TrimSpace(c.query.Get(paramID))}
 	status := http.StatusOK
 	if page.ID != "" {
 		e, err := c.admin.Decision(c.r.Context(), page.ID)

@@ -224,4 +224,3 @@ func (c *console) userTags(u *mfa.UserInfo) []tag {
 func (c *console) userAddress(id mfa.UserID, pairs ...string) string {
 	return c.link("admin/user", append([]string{paramID, string(id)}, pairs...)...)
 }
-

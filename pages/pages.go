@@ -37,9 +37,9 @@ type Config struct {
 	Administration func(mfa.Actor) Administration
 	// Apps returns the origins of the apps, for links that an administrator hands over.
 	// nil, or none: the one that was asked.
-	Apps func() []string
-	Now        func() time.Time // nil: time.Now
-	Logger     *slog.Logger     // told of our faults; nil: nobody is
+	Apps   func() []string
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // told of our faults; nil: nobody is
 }
 
 // Pages serves the pages. It is safe for concurrent use.
