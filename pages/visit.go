@@ -39,7 +39,7 @@ const (
 )
 
 // waiting are the pages that can wait for a newer proof (rule B15).
-var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms"}
+var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "account/email", "account/email/code", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms"}
 
 // visit is one request to one page: what was parsed, once, at the edge.
 type visit struct {
