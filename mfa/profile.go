@@ -34,6 +34,8 @@ func (g *Gate) ChangeName(ctx context.Context, at *Place, id SessionID, display 
 	switch {
 	case err != nil:
 		return err
+	case display == "":
+		return ErrName // a form without the field is no wish to be nobody
 	case u.Source != LocalSource:
 		return ErrNotAllowed // the source says it again at the next sign-in
 	}

@@ -47,7 +47,7 @@ func TestGate_ChangeName(t *testing.T) {
 		t.Error("no event")
 	}
 	// AC-133 … 135, and what an app would read as two values.
-	for _, name := range []string{"a\nb", "a,b", "x\u202ey", string(make([]byte, 300)), "a|b"} {
+	for _, name := range []string{"", " ", "a\nb", "a,b", "x\u202ey", string(make([]byte, 300)), "a|b"} {
 		wants(t, w.gate.ChangeName(t.Context(), w.at, out.Session.ID, name), mfa.ErrName)
 	}
 	w.change(out.Session.User, func(u *mfa.User) { u.Generation++ })
