@@ -46,6 +46,13 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 		Local:        u.Source == LocalSource, CanEmail: u.Source == LocalSource && g.cfg.SentCodes != nil && g.cfg.Post.Channels().Has(Email),
 		CanReplace: g.canReplace(at, s, u),
 	}
+	if a.CanReplace && u.Admin {
+		last, err := g.lastOfAll(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		a.CanReplace = !last
+	}
 	a.Score = ScoreOf(p, a.Subject, canSetUp(a.Choices))
 	if g.cfg.SentCodes != nil && u.Phone != "" {
 		a.Phone, a.PhoneVerified = g.cfg.SentCodes.Display(SMS, u.Phone), u.PhoneVerified
