@@ -166,7 +166,8 @@ func (g *Gate) remindSome(ctx context.Context, c *Campaign, now time.Time) (more
 		}
 	}
 	total := 0
-	moveErr := g.cfg.Store.UpdateCampaign(ctx, c.Organization, func(now *Campaign) error {
+	// What was done is written down also where ctx ended meanwhile.
+	moveErr := g.cfg.Store.UpdateCampaign(context.WithoutCancel(ctx), c.Organization, func(now *Campaign) error {
 		if !now.Started.Equal(c.Started) {
 			return errOver
 		}
