@@ -475,6 +475,9 @@ func TestGate_B37_RestartInBetween(t *testing.T) {
 				}
 				d.run()
 				d.once(80)
+				if c := d.campaign(""); c.Sent != 80 || !c.Reminders[0].Done {
+					t.Errorf("%+v", c)
+				}
 			})
 		}
 	}
