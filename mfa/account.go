@@ -43,7 +43,9 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 		Off: p.Off, Required: p.required(), OptedOut: u.OptedOut, LocalPassword: u.Source == LocalSource,
 		Choices:      g.choices(at, s, u, p.Factors&PrimaryKinds),
 		CodesOffered: p.Factors.Has(BackupCode),
+		CanReplace:   g.canReplace(at, s, u),
 	}
+	a.Score = ScoreOf(p, a.Subject, canSetUp(a.Choices))
 	if g.cfg.SentCodes != nil && u.Phone != "" {
 		a.Phone, a.PhoneVerified = g.cfg.SentCodes.Display(SMS, u.Phone), u.PhoneVerified
 	}
@@ -138,63 +140,6 @@ func (g *Gate) Rename(ctx context.Context, at *Place, id SessionID, cred Credent
 	})
 	g.record(ctx, at, s, u, Event{Name: EventRename, OK: err == nil, Reason: reasonOf(err)})
 	return err
-}
-
-// Remove removes a credential. *ProofError where a newer or stronger proof is
-// needed first (rule B15); ErrLastFactor where a requirement would be left
-// without a primary factor; ErrNotFound.
-func (g *Gate) Remove(ctx context.Context, at *Place, id SessionID, cred CredentialID) error {
-	s, u, err := g.member(ctx, at, id)
-	if err != nil {
-		return err
-	}
-	var kind Kind
-	var gone Notice
-	now := g.now()
-	err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-		if err := s.owns(u); err != nil {
-			return err
-		}
-		c := u.Credential(cred)
-		if c == nil {
-			return ErrNotFound
-		}
-		kind = c.Kind
-		if err := g.checkChange(s, u, c); err != nil {
-			return err
-		}
-		gone = g.noticed(at, NoticeRemoved, kind)
-		gone.Name = c.Name
-		u.notify(gone)
-		u.Credentials = slices.DeleteFunc(u.Credentials, func(c Credential) bool { return c.ID == cred })
-		u.Remembered = nil // rule B29
-		p := g.policyOf(u)
-		// Decided in the write, so that two removals of two different factors
-		// cannot both be the last but one.
-		if kind.Primary() && p.required() && !hasEnabledPrimary(p, u) {
-			return ErrLastFactor
-		}
-		// Backup codes belong to a primary factor. Left alone they would be asked
-		// for at once, and whoever lost them would have shut themselves out.
-		if kind.Primary() && !slices.ContainsFunc(u.Credentials, func(c Credential) bool { return c.Kind != BackupCode }) {
-			u.Credentials = nil
-		}
-		if verifiable(p, u) == 0 {
-			u.EnrollmentOpened = now
-		}
-		return nil
-	})
-	g.record(ctx, at, s, u, Event{Name: EventRemove, OK: err == nil, Reason: reasonOf(err), Factor: kind})
-	if err == nil {
-		g.tell(at, u, gone) // as the record was: to an address that was removed, too
-	}
-	return err
-}
-
-func hasEnabledPrimary(p *Policy, u *User) bool {
-	return slices.ContainsFunc(u.Credentials, func(c Credential) bool {
-		return c.Kind.Primary() && p.Factors.Has(c.Kind)
-	})
 }
 
 // ChangePassword changes a local account's password and ends the user's other

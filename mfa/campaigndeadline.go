@@ -84,13 +84,19 @@ func (a *Administration) requireOf(ctx context.Context, of OrganizationID) error
 	case o.Declared:
 		return fmt.Errorf("organization %s: %w: the configuration declares it; change it there", of, ErrNotAllowed)
 	}
-	return a.organization(ctx, "set organization "+string(of)+": require", func() error {
-		stricter, after := *o, *p
-		stricter.Require = true
-		after.Organizations = p.Organizations.with(&stricter)
-		if err := a.g.checkLockout(ctx, p, &after); err != nil {
-			return err
-		}
+	what := "set organization " + string(of) + ": require"
+	stricter, after := *o, *p
+	stricter.Require = true
+	after.Organizations = p.Organizations.with(&stricter)
+	err := a.may(ChangeOrganizations, nil)
+	if err == nil {
+		err = a.g.checkLockout(ctx, p, &after)
+	}
+	if err != nil {
+		a.refused(ctx, nil, what, err)
+		return err
+	}
+	return a.act(ctx, nil, what, func() error {
 		return a.g.cfg.Store.UpdateOrganization(ctx, of, func(o *Organization) error {
 			o.Require = true
 			if err := o.Validate(p); err != nil {

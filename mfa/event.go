@@ -36,6 +36,7 @@ const (
 	EventForgotten      EventName = "forgotten"       // a link for a forgotten password was asked for
 	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
 	EventForget         EventName = "forget_device"   // … no more
+	EventKey            EventName = "api_key"         // a key that opens nothing was tried
 	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
 	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
 )
@@ -52,6 +53,7 @@ type Event struct {
 	Session  string    `json:"session,omitempty"` // truncated hash of the session's ID
 	Network  string    `json:"network,omitempty"`
 	Host     string    `json:"host,omitempty"`
+	Agent    string    `json:"agent,omitempty"`    // the browser, as people know it
 	Decision string    `json:"decision,omitempty"` // ID of the decision
 	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
 	// Actor is which administrator or key did it, in words, and ActorID the user, where

@@ -239,6 +239,10 @@ type Account struct {
 	// this sign-in can be put away in it.
 	Notices []Notice
 	PutAway bool // one of them can
+	Score   Score
+	// CanReplace says that RemoveLast could take the last factor away and have another
+	// set up in its place here.
+	CanReplace bool
 	// Campaign is the campaign that the user is in and whose goal is not reached yet; nil:
 	// none (rule B37).
 	Campaign *CampaignPrompt
@@ -426,7 +430,7 @@ func (g *Gate) NoteRefusal(ctx context.Context, at *Place, s *Session, u *Subjec
 func (g *Gate) record(ctx context.Context, at *Place, s *Session, u *User, e Event) {
 	e.At = g.now()
 	if at != nil {
-		e.Host, e.Network = at.Host, at.Network
+		e.Host, e.Network, e.Agent = at.Host, at.Network, at.Agent
 	}
 	if u != nil {
 		e.User, e.UserName = u.ID, u.Name

@@ -90,6 +90,9 @@ type User struct {
 	// administrator's reset opens enrollment anew (rules B10, B17).
 	GraceStarted     time.Time `json:"grace_started,omitzero"`
 	EnrollmentOpened time.Time `json:"enrollment_opened,omitzero"`
+	// EnrollmentShut is when the user removed the last factor under a requirement. An
+	// open window that does not begin later than that is none (rule B34).
+	EnrollmentShut time.Time `json:"enrollment_shut,omitzero"`
 
 	Remembered []RememberedDevice `json:"remembered,omitempty"` // rule B29
 
