@@ -103,6 +103,8 @@ type adminRequest struct {
 	Values []string `json:"values,omitempty"`
 	Force  bool     `json:"force,omitempty"` // though no administrator could sign in
 
+	Campaign *campaignRequest `json:"campaign,omitempty"`
+
 	Event    string `json:"event,omitempty"`
 	Since    string `json:"since,omitempty"` // how long ago
 	Decision string `json:"decision,omitempty"`
@@ -126,6 +128,9 @@ type adminAnswer struct {
 	Policy        *mfa.PolicyInfo  `json:"policy,omitempty"`
 	Events        []mfa.Event      `json:"events,omitzero"`
 	Explanation   *mfa.Explanation `json:"explanation,omitempty"`
+
+	Campaigns []mfa.CampaignInfo `json:"campaigns,omitzero"`
+	Campaign  *mfa.CampaignInfo  `json:"campaign,omitempty"`
 }
 
 // The operations.
@@ -150,6 +155,9 @@ const (
 	opPolicyShow     = "policy/show"
 	opPolicySet      = "policy/set"
 	opPolicyClear    = "policy/clear"
+	opCampaignList   = "campaigns/list"
+	opCampaignStart  = "campaigns/start"
+	opCampaignEnd    = "campaigns/end"
 	opAudit          = "audit"
 	opExplain        = "explain"
 )
