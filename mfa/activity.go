@@ -37,7 +37,7 @@ type Activity struct {
 var ownEvents = []EventName{
 	EventSignIn, EventSignedIn, EventVerify, EventEnroll, EventRemove, EventRename, EventSkip, EventOptOut, EventOptIn,
 	EventSignOut, EventEndSessions, EventPassword, EventLink, EventDecision, EventAdmin, EventSend, EventConfirm,
-	EventSignUp, EventForgotten, EventRemember, EventForget,
+	EventSignUp, EventForgotten, EventRemember, EventForget, EventProfile,
 }
 
 // onTheWay are reasons of something that was not done only because a page asks for
@@ -90,8 +90,11 @@ func own(e *Event) (a Activity, ok bool) {
 		Host: e.Host, Network: e.Network, Agent: e.Agent, Decision: e.Decision,
 	}
 	words := strings.Fields(e.Detail)
-	if len(words) > 0 && strings.Trim(words[0], "abcdefghijklmnopqrstuvwxyz-_") == "" {
-		a.Did = words[0] // what follows is for administrators: reasons, names
+	if len(words) > 0 {
+		// What follows is for administrators: reasons, names.
+		if did := strings.TrimSuffix(words[0], ":"); strings.Trim(did, "abcdefghijklmnopqrstuvwxyz-_") == "" {
+			a.Did = did
+		}
 	}
 	if e.Name == EventAdmin {
 		a.Host, a.Network, a.Agent = "", "", "" // the administrator's

@@ -47,7 +47,7 @@ func TestGate_Activity(t *testing.T) {
 		mfa.Event{At: ago(27 * time.Hour), Name: mfa.EventDecision, User: user, Reason: "set_up:nothing_set_up", Decision: "D1"},
 		mfa.Event{At: ago(26 * time.Hour), Name: mfa.EventDecision, User: user, Reason: "refuse:not_member", Decision: "D2"},
 		mfa.Event{At: ago(25 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "remove-factors totp", Host: "console.example.com", Network: "198.51.100.0/24", Agent: "Firefox on Linux"},
-		mfa.Event{At: ago(24 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "bypass she cried on the phone, ask Carol"},
+		mfa.Event{At: ago(24 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "bypass: she cried on the phone, ask Carol"},
 		mfa.Event{At: ago(23 * time.Hour), Name: mfa.EventAdmin, User: user, Reason: "not_found", Detail: "unlock"},
 		mfa.Event{At: ago(22 * time.Hour), Name: mfa.EventReportOnly, User: user},
 		mfa.Event{At: ago(21 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "{env.SECRET} and so on"},
