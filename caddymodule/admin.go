@@ -68,7 +68,7 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
 	defer v.leave()
-	at := desk{gate: v.gate, policies: v.policies, sites: app.sites()}
+	at := newDesk(v.gate, v.policies, app.sites())
 	out, err := at.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
@@ -96,11 +96,12 @@ type adminRequest struct {
 	After         string   `json:"after,omitempty"`
 	Limit         int      `json:"limit,omitempty"`
 
-	Organization string        `json:"organization,omitempty"`
-	Settings     *Organization `json:"settings,omitempty"` // what it asks, the whole of it
+	Organization string                    `json:"organization,omitempty"`
+	Settings     *mfa.OrganizationSettings `json:"settings,omitempty"` // what it asks, the whole of it
 
 	Field  string   `json:"field,omitempty"` // of the policy
 	Values []string `json:"values,omitempty"`
+	Force  bool     `json:"force,omitempty"` // though no administrator could sign in
 
 	Event    string `json:"event,omitempty"`
 	Since    string `json:"since,omitempty"` // how long ago
@@ -120,11 +121,11 @@ type adminAnswer struct {
 	Secret  string    `json:"secret,omitempty"` // a pass or a bypass, this once
 	Expires time.Time `json:"expires,omitzero"`
 
-	Organizations []orgInfo    `json:"organizations,omitzero"`
-	Organization  *orgInfo     `json:"organization,omitempty"`
-	Policy        *policyInfo  `json:"policy,omitempty"`
-	Events        []mfa.Event  `json:"events,omitzero"`
-	Explanation   *explanation `json:"explanation,omitempty"`
+	Organizations []orgInfo        `json:"organizations,omitzero"`
+	Organization  *orgInfo         `json:"organization,omitempty"`
+	Policy        *mfa.PolicyInfo  `json:"policy,omitempty"`
+	Events        []mfa.Event      `json:"events,omitzero"`
+	Explanation   *mfa.Explanation `json:"explanation,omitempty"`
 }
 
 // The operations.

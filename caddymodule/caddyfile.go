@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -42,6 +41,7 @@ func init() {
 //		remember_device DURATION
 //		auto_enroll
 //		report_only
+//		accept_lockout
 //		organization NAME {
 //			name               WORDS
 //			require            on
@@ -135,6 +135,7 @@ func (a *App) parsers(b *block) map[string]func() error {
 		"remember_device": func() error { return b.duration(&a.RememberDevice, "remember_device 30d") },
 		"auto_enroll":     func() error { a.AutoEnroll = true; return b.noWord("auto_enroll") },
 		"report_only":     func() error { a.ReportOnly = true; return b.noWord("report_only") },
+		"accept_lockout":  func() error { a.AcceptLockout = true; return b.noWord("accept_lockout") },
 		"organization":    func() error { return a.parseOrganization(b) },
 		"identity":        func() error { return a.parseIdentity(b) },
 		"sms": func() error {
@@ -199,30 +200,11 @@ func (a *App) parseStore(b *block) error {
 }
 
 func parseEnrollment(b *block) (*Enrollment, error) {
-	e, err := enrollmentOf(b.RemainingArgs())
+	e, err := mfa.ParseEnrollment(b.RemainingArgs())
 	if err != nil {
 		return nil, b.WrapErr(err)
 	}
-	return e, nil
-}
-
-// enrollmentOf reads the words behind "enrollment", here and in commands.
-func enrollmentOf(args []string) (*Enrollment, error) {
-	switch {
-	case len(args) == 1 && args[0] == "pass":
-		return new(Enrollment), nil
-	case len(args) == 1 && args[0] == "confirm":
-		return &Enrollment{Confirm: true}, nil
-	case len(args) == 1 && args[0] == "open":
-		return &Enrollment{Open: true}, nil
-	case len(args) == 2 && args[0] == "open":
-		window, err := caddy.ParseDuration(args[1])
-		if err != nil || window <= 0 {
-			return nil, fmt.Errorf("enrollment: %q is no duration above zero; write for example: enrollment open 14d", args[1])
-		}
-		return &Enrollment{Open: true, Window: caddy.Duration(window)}, nil
-	}
-	return nil, errors.New("enrollment: write one of: enrollment open · enrollment open 14d · enrollment confirm · enrollment pass")
+	return &Enrollment{Open: e.Open, Window: caddy.Duration(e.Window), Confirm: e.Confirm}, nil
 }
 
 func (a *App) parseOrganization(b *block) error {
@@ -417,7 +399,7 @@ func (b *block) each(parsers map[string]func() error) error {
 // Where the options of the two blocks named mfa stand, for those who look for one
 // in the other.
 var (
-	globalOptions = []string{"store", "domain", "related_origins", "origin", "require", "prompt", "grace", "enrollment", "organization_required", "remember_device", "auto_enroll", "report_only", "identity", "sender", "sms", "session", "issuer", "headers", "user_header", "brand", "insecure_http"}
+	globalOptions = []string{"store", "domain", "related_origins", "origin", "require", "prompt", "grace", "enrollment", "organization_required", "remember_device", "auto_enroll", "report_only", "accept_lockout", "identity", "sender", "sms", "session", "issuer", "headers", "user_header", "brand", "insecure_http"}
 	siteOptions   = []string{"fresh", "phishing_resistant", "bypass"}
 )
 

@@ -101,7 +101,7 @@ func (a *App) settings() (mfa.PolicySettings, error) {
 	}
 	if a.RememberDevice != 0 {
 		life := time.Duration(a.RememberDevice)
-		if life > maxRemember {
+		if life > mfa.MaxRemember {
 			return s, errors.New("remember_device: must be 365 days or less; write for example: remember_device 30d")
 		}
 		s.RememberDevice = &life

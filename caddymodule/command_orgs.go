@@ -6,7 +6,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -78,9 +77,9 @@ func (f *flags) orgShowCommand() *cobra.Command {
 }
 
 func (f *flags) orgSetCommand() *cobra.Command {
-	var o Organization
-	var require, noRemembering bool
-	var factors, fresh, enrollment string
+	var o mfa.OrganizationSettings
+	var factors string
+	var force bool
 	c := &cobra.Command{
 		Use:   "set <org>",
 		Short: "Makes an organization, or replaces all that it asks",
@@ -95,39 +94,28 @@ func (f *flags) orgSetCommand() *cobra.Command {
 				return in, err
 			}
 			set := o
-			if require {
-				set.Require = "on"
+			for _, k := range strings.Fields(factors) {
+				set.Factors = append(set.Factors, mfa.Kind(k))
 			}
-			if noRemembering {
-				set.RememberDevice = "off"
+			if d, err := mfa.ParseDuration(set.Fresh); set.Fresh != "" && (err != nil || d <= 0) {
+				return in, refused("--fresh %q is no duration above zero; write for example: --fresh 12h", set.Fresh)
 			}
-			if factors != "" {
-				set.Factors = strings.Fields(factors)
+			if _, err := mfa.ParseEnrollment(strings.Fields(set.Enrollment)); set.Enrollment != "" && err != nil {
+				return in, refused("%v; as a flag: --enrollment \"open 14d\"", err)
 			}
-			if fresh != "" {
-				d, err := caddy.ParseDuration(fresh)
-				if err != nil || d <= 0 {
-					return in, refused("--fresh %q is no duration above zero; write for example: --fresh 12h", fresh)
-				}
-				set.Fresh = caddy.Duration(d)
-			}
-			if enrollment != "" {
-				if set.Enrollment, err = enrollmentOf(strings.Fields(enrollment)); err != nil {
-					return in, refused("%v; as a flag: --enrollment \"open 14d\"", err)
-				}
-			}
-			in.Settings = &set
+			in.Settings, in.Force = &set, force
 			return in, nil
 		}),
 	}
 	c.Flags().StringVar(&o.Name, "name", "", "The name that people know it by")
-	c.Flags().BoolVar(&require, "require", false, "Ask a second factor of every member")
+	c.Flags().BoolVar(&o.Require, "require", false, "Ask a second factor of every member")
 	c.Flags().StringVar(&factors, "factors", "", "The only factors that count on its routes, in one word: \"passkey totp\"")
-	c.Flags().StringVar(&fresh, "fresh", "", "Ask its members for a proof that is at most so old")
+	c.Flags().StringVar(&o.Fresh, "fresh", "", "Ask its members for a proof that is at most so old")
 	c.Flags().BoolVar(&o.PhishingResistant, "phishing-resistant", false, "Ask its members for a passkey")
-	c.Flags().StringVar(&enrollment, "enrollment", "", "What a first set-up of its members needs: \"open 14d\", confirm or pass")
-	c.Flags().BoolVar(&noRemembering, "forbid-remembering", false, "Let no remembered device stand for its members' second factor")
+	c.Flags().StringVar(&o.Enrollment, "enrollment", "", "What a first set-up of its members needs: \"open 14d\", confirm or pass")
+	c.Flags().BoolVar(&o.ForbidRemembering, "forbid-remembering", false, "Let no remembered device stand for its members' second factor")
 	c.Flags().StringArrayVar(&o.Domains, "domain", nil, "Whose verified e-mail addresses are members; may be repeated")
+	forceFlag(c, &force)
 	return c
 }
 
@@ -192,9 +180,9 @@ func (o *orgInfo) asks() []string {
 
 func (o *orgInfo) from() string {
 	if o.Declared {
-		return fromConfiguration
+		return mfa.FromConfiguration
 	}
-	return fromStore
+	return mfa.FromStore
 }
 
 func kindWords(list []mfa.Kind) string { return mfa.KindsOf(list...).String() }

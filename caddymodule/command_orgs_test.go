@@ -169,14 +169,14 @@ func TestCommands_WayBack(t *testing.T) {
 func TestAdmin_OrganizationSet(t *testing.T) {
 	g := newGateway(t)
 	g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
-	answer, err := ask(g.admin, opOrgSet, adminRequest{Organization: "acme", Settings: &Organization{Require: "on", Domains: []string{"example.com"}}})
+	answer, err := ask(g.admin, opOrgSet, adminRequest{Organization: "acme", Settings: &mfa.OrganizationSettings{Require: true, Domains: []string{"example.com"}}})
 	if err != nil || answer.Organization == nil || !answer.Organization.Require {
 		t.Errorf("%+v, %v", answer, err)
 	}
 	for _, in := range []adminRequest{
 		{Organization: "acme"},
-		{Organization: "acme", Settings: &Organization{Require: "off"}},
-		{Organization: "", Settings: new(Organization)},
+		{Organization: "acme", Settings: &mfa.OrganizationSettings{Enrollment: "sometimes"}},
+		{Organization: "", Settings: new(mfa.OrganizationSettings)},
 	} {
 		if _, err := ask(g.admin, opOrgSet, in); err == nil {
 			t.Errorf("%+v was taken", in)

@@ -169,11 +169,11 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
 	defer policies.Close()
-	gate, err := newGate(app, opened, keys, events, policies.Current, nil)
+	gate, err := newGate(app, opened, keys, events, policies, nil, func() sites { return cfg.sites(app) })
 	if err != nil {
 		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
-	answer, err = desk{gate, policies, cfg.sites(app)}.perform(ctx, op, in)
+	answer, err = newDesk(gate, policies, cfg.sites(app)).perform(ctx, op, in)
 	if closeErr := recorder.Close(ctx); err == nil {
 		err = closeErr
 	}

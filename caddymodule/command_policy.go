@@ -6,6 +6,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/secondgate/secondgate/mfa"
 )
 
 // policyCommand is "policy" with what stands below it.
@@ -24,8 +26,8 @@ func (f *flags) policyCommand() *cobra.Command {
 // policyUsage lists the fields with what may stand in them.
 func policyUsage() string {
 	text := "Fields:"
-	for _, field := range policyFields {
-		text += fmt.Sprintf("\n  %-22s %s", field.name, field.values)
+	for _, field := range mfa.PolicyFields() {
+		text += fmt.Sprintf("\n  %-22s %s", field.Name, field.Values)
 	}
 	return text
 }
@@ -41,7 +43,8 @@ func (f *flags) policyShowCommand() *cobra.Command {
 }
 
 func (f *flags) policySetCommand() *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	c := &cobra.Command{
 		Use:   "set <field> <value>...",
 		Short: "Sets a part of the policy; it holds from the next request on",
 		Long:  "Sets a part of the policy that the configuration does not name. It holds from the\nnext request on.\n\n" + policyUsage(),
@@ -55,13 +58,21 @@ func (f *flags) policySetCommand() *cobra.Command {
 			return nil
 		},
 		RunE: f.request(opPolicySet, func(args []string) (adminRequest, error) {
-			return adminRequest{Field: args[0], Values: args[1:]}, nil
+			return adminRequest{Field: args[0], Values: args[1:], Force: force}, nil
 		}),
 	}
+	forceFlag(c, &force)
+	return c
+}
+
+// forceFlag is for what is refused where it would shut every administrator out.
+func forceFlag(c *cobra.Command, force *bool) {
+	c.Flags().BoolVar(force, "force", false, "Do it though no administrator could sign in any more")
 }
 
 func (f *flags) policyClearCommand() *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	c := &cobra.Command{
 		Use:   "clear <field>",
 		Short: "Takes a part of the policy away that was set by a command",
 		Long: "Takes a part of the policy away that was set by a command. What the configuration\n" +
@@ -76,11 +87,13 @@ func (f *flags) policyClearCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: f.request(opPolicyClear, func(args []string) (adminRequest, error) { return adminRequest{Field: args[0]}, nil }),
+		RunE: f.request(opPolicyClear, func(args []string) (adminRequest, error) { return adminRequest{Field: args[0], Force: force}, nil }),
 	}
+	forceFlag(c, &force)
+	return c
 }
 
-func showPolicy(w io.Writer, p *policyInfo) {
+func showPolicy(w io.Writer, p *mfa.PolicyInfo) {
 	for _, warning := range p.Warnings {
 		fmt.Fprintln(w, "!! "+warning)
 	}

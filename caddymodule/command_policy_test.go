@@ -54,9 +54,9 @@ func TestCommands_Policy(t *testing.T) {
 		}
 		found := false
 		for _, f := range answer.Policy.Fields {
-			found = found || f == fieldInfo{Field: "enrollment", Value: "open", From: "stored"}
+			found = found || f == mfa.FieldInfo{Field: "enrollment", Value: "open", From: "stored", Values: "open, open 14d, confirm or pass"}
 		}
-		if len(answer.Policy.Fields) != len(policyFields) || !found || len(answer.Policy.Warnings) != 1 {
+		if len(answer.Policy.Fields) != len(mfa.PolicyFields()) || !found || len(answer.Policy.Warnings) != 1 {
 			t.Errorf("for programs: %+v", answer.Policy)
 		}
 		g.refusals(t, exitRefused, "policy", map[string]string{

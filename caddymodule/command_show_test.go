@@ -28,8 +28,10 @@ func TestShow_Golden(t *testing.T) {
 		},
 	}
 	acme := orgInfo{
-		ID: "acme", Name: "Acme & Co", Require: true, Factors: []mfa.Kind{mfa.Passkey, mfa.TOTP}, Fresh: "12h", PhishingResistant: true,
-		Enrollment: "open 14d", ForbidRemembering: true, Domains: []string{"example.com", "acme.example"}, Created: at,
+		ID: "acme", OrganizationSettings: mfa.OrganizationSettings{
+			Name: "Acme & Co", Require: true, Factors: []mfa.Kind{mfa.Passkey, mfa.TOTP}, Fresh: "12h", PhishingResistant: true,
+			Enrollment: "open 14d", ForbidRemembering: true, Domains: []string{"example.com", "acme.example"},
+		}, Created: at,
 	}
 	for _, c := range []struct {
 		name, op string
@@ -44,12 +46,12 @@ func TestShow_Golden(t *testing.T) {
 		{"org", opOrgSet, adminAnswer{Done: "The organization acme is made.", Organization: &acme}},
 		{"org_declared", opOrgShow, adminAnswer{Organization: &orgInfo{ID: "beta", Declared: true}}},
 		{"org_removed", opOrgRemove, adminAnswer{Done: "The organization acme is removed."}},
-		{"policy", opPolicyShow, adminAnswer{Policy: &policyInfo{
+		{"policy", opPolicyShow, adminAnswer{Policy: &mfa.PolicyInfo{
 			Warnings: []string{"REPORT ONLY: nobody is asked."},
-			Fields: []fieldInfo{
-				{Field: "factors", Value: "passkey totp", From: fromConfiguration, Stored: "email"},
-				{Field: "prompt", From: fromDefault},
-				{Field: "report_only", Value: "on", From: fromStore},
+			Fields: []mfa.FieldInfo{
+				{Field: "factors", Value: "passkey totp", From: mfa.FromConfiguration, Stored: "email"},
+				{Field: "prompt", From: mfa.FromDefault},
+				{Field: "report_only", Value: "on", From: mfa.FromStore},
 			},
 		}}},
 		{"audit", opAudit, adminAnswer{Next: "abc", Events: []mfa.Event{
@@ -58,7 +60,7 @@ func TestShow_Golden(t *testing.T) {
 			{At: at, Name: mfa.EventAdmin, Reason: "not_found", UserName: "nobody", Detail: "unlock"},
 		}}},
 		{"audit_none", opAudit, adminAnswer{Events: []mfa.Event{}}},
-		{"explain", opExplain, adminAnswer{Explanation: explain(&mfa.Event{
+		{"explain", opExplain, adminAnswer{Explanation: mfa.ExplainEvent(&mfa.Event{
 			At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com",
 			Decision: "K7QX2MPLDN4A", Session: "0123456789ab",
 		})}},
@@ -80,16 +82,5 @@ func TestShow_Golden(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 			}
 		})
-	}
-}
-
-func TestDurationWords(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0", 14 * 24 * time.Hour: "14d", 36 * time.Hour: "36h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", time.Hour: "1h",
-		90 * time.Second: "1m30s", 10 * time.Second: "10s", time.Hour + time.Second: "1h0m1s",
-	} {
-		if got := durationWords(d); got != want {
-			t.Errorf("%v is %q, want %q", time.Duration(d), got, want)
-		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -14,63 +13,14 @@ import (
 // orgInfo is an organization as administrators see it, in the words of the
 // configuration.
 type orgInfo struct {
-	ID                string     `json:"id"`
-	Name              string     `json:"name,omitempty"`
-	Declared          bool       `json:"declared"` // by the configuration, which alone can change it
-	Require           bool       `json:"require"`
-	Factors           []mfa.Kind `json:"factors,omitempty"`
-	Fresh             string     `json:"fresh,omitempty"`
-	PhishingResistant bool       `json:"phishing_resistant"`
-	Enrollment        string     `json:"enrollment,omitempty"`
-	ForbidRemembering bool       `json:"forbid_remembering"`
-	Domains           []string   `json:"domains,omitempty"`
-	Created           time.Time  `json:"created,omitzero"`
+	ID string `json:"id"`
+	mfa.OrganizationSettings
+	Declared bool      `json:"declared"` // by the configuration, which alone can change it
+	Created  time.Time `json:"created,omitzero"`
 }
 
 func infoOf(o *mfa.Organization) *orgInfo {
-	info := &orgInfo{
-		ID: string(o.ID), Name: o.Name, Declared: o.Declared, Require: o.Require, Factors: o.Factors.List(),
-		PhishingResistant: o.PhishingResistant, ForbidRemembering: o.NoRemembering, Domains: o.Domains, Created: o.Created,
-	}
-	if o.Fresh > 0 {
-		info.Fresh = durationWords(o.Fresh)
-	}
-	if o.Enrollment != nil {
-		info.Enrollment = enrollmentWords(*o.Enrollment)
-	}
-	return info
-}
-
-// durationWords writes a duration as the configuration does.
-func durationWords(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d == 0 {
-		return "0"
-	}
-	if d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-// enrollmentWords writes it as the configuration does.
-func enrollmentWords(e mfa.Enrollment) string {
-	switch {
-	case e.Open && e.Window > 0:
-		return "open " + durationWords(e.Window)
-	case e.Open:
-		return "open"
-	case e.Confirm:
-		return "confirm"
-	}
-	return "pass"
+	return &orgInfo{ID: string(o.ID), OrganizationSettings: mfa.SettingsOf(o), Declared: o.Declared, Created: o.Created}
 }
 
 func organizationIDs(names []string) []mfa.OrganizationID {
@@ -96,9 +46,9 @@ func (d desk) organizations(ctx context.Context, op string, in adminRequest) (*a
 	}
 	switch op {
 	case opOrgSet:
-		return d.setOrganization(ctx, id, in.Settings)
+		return d.setOrganization(ctx, id, in.Settings, in.Force)
 	case opOrgRemove:
-		if err := d.gate.RemoveOrganization(ctx, id); err != nil {
+		if err := d.admin.RemoveOrganization(ctx, id); err != nil {
 			return nil, err
 		}
 		return &adminAnswer{Done: fmt.Sprintf("The organization %s is removed. Its routes refuse everybody. Who was made a member of it by hand is one again when an organization of that name is made again.", id)}, nil
@@ -125,27 +75,24 @@ func (d desk) organization(id mfa.OrganizationID) *mfa.Organization {
 }
 
 // setOrganization makes the organization or replaces what it asks, the whole of it.
-func (d desk) setOrganization(ctx context.Context, id mfa.OrganizationID, settings *Organization) (*adminAnswer, error) {
+func (d desk) setOrganization(ctx context.Context, id mfa.OrganizationID, settings *mfa.OrganizationSettings, force bool) (*adminAnswer, error) {
 	if settings == nil {
 		return nil, wrong("say what the organization asks; what is left out asks nothing")
 	}
-	o, err := settings.read(string(id))
+	o, err := settings.Read(id)
 	if err != nil {
-		return nil, &inputError{err}
-	}
-	if o.Enrollment != nil && o.Enrollment.Confirm && !d.policies.CanConfirm() {
-		return nil, wrong("enrollment: confirm sends a code to the address on file, and there is nothing to send it with; write: pass")
+		return nil, err
 	}
 	done := "The organization %s is made."
 	if d.organization(id) != nil {
 		done = "The organization %s asks this now, and nothing else; it holds from the next request on."
 	}
-	err = d.gate.SetOrganization(ctx, *o)
+	err = d.admin.SetOrganization(ctx, *o, force)
 	if errors.Is(err, mfa.ErrName) {
 		return nil, fmt.Errorf("%q cannot be the name of an organization: it has no comma, semicolon or bar and no control character (%w)", o.Name, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, mindForce(err)
 	}
 	answer := &adminAnswer{Done: fmt.Sprintf(done, id)}
 	if o := d.organization(id); o != nil {
@@ -155,7 +102,7 @@ func (d desk) setOrganization(ctx context.Context, id mfa.OrganizationID, settin
 }
 
 func (d desk) addMember(ctx context.Context, id mfa.OrganizationID, name string) (*adminAnswer, error) {
-	err := d.gate.SetMember(ctx, name, id, true)
+	err := d.on(ctx, name, func(user mfa.UserID) error { return d.admin.SetMember(ctx, user, id, true) })
 	if errors.Is(err, mfa.ErrLimit) {
 		return nil, fmt.Errorf("%s is a member of %d organizations by hand, and that is the most (%w)", name, mfa.MaxOrganizations, err)
 	}
@@ -163,7 +110,7 @@ func (d desk) addMember(ctx context.Context, id mfa.OrganizationID, name string)
 }
 
 func (d desk) dropMember(ctx context.Context, id mfa.OrganizationID, name string) (*adminAnswer, error) {
-	u, err := d.gate.UserInfo(ctx, name)
+	u, err := d.admin.Find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +118,7 @@ func (d desk) dropMember(ctx context.Context, id mfa.OrganizationID, name string
 	if !slices.Contains(u.Organizations, id) {
 		done = "%s was no member of " + string(id) + " by hand: nothing was changed."
 	} else {
-		err = d.gate.SetMember(ctx, name, id, false)
+		err = d.admin.SetMember(ctx, u.ID, id, false)
 	}
 	answer, err := d.show(ctx, name, done, err)
 	if err == nil && slices.Contains(answer.User.ByAddress, id) {

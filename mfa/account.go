@@ -70,6 +70,9 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 		c.Data = nil
 		a.Credentials = append(a.Credentials, c)
 	}
+	if a.Campaign, err = g.campaignOf(ctx, p, u); err != nil {
+		return nil, err
+	}
 	sessions, err := g.cfg.Store.UserSessions(ctx, u.ID)
 	if err != nil {
 		return nil, fmt.Errorf("reading sessions: %w", err)

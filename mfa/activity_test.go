@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // nowadays is alice on a clock of today: the store forgets by its own.
@@ -115,7 +116,7 @@ func TestGate_Activity_Pages(t *testing.T) {
 // AC-131: nobody reads about others, whatever cursor and session they come with.
 func TestGate_AC131_ActivityIsOnesOwn(t *testing.T) {
 	w, out := nowadays(t)
-	bob := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "bob"))
+	bob := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "bob"))
 	var all []mfa.Event
 	for i := range 40 {
 		user, detail := out.Session.User, "alice"

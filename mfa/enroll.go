@@ -52,6 +52,12 @@ func count(u *User, k Kind) int {
 // enrollment on a password alone needs an open window or an administrator's link,
 // or a stolen password would be enough to take the account over.
 func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
+	return addingNeeds(p, s, u, now, func() bool { return g.onFile(u) != nil })
+}
+
+// addingNeeds is checkProof; onFile reports whether a code can be sent to an address on
+// file.
+func addingNeeds(p *Policy, s *Session, u *User, now time.Time, onFile func() bool) error {
 	kinds := verifiable(p, u)
 	counts := kinds | p.Factors
 	if codes := u.Credential(BackupCodesID); codes != nil && codes.Left == 0 {
@@ -89,7 +95,7 @@ func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
 		return nil
 	case e.Open && !u.shut() && (e.Window == 0 || u.EnrollmentOpened.IsZero() || now.Sub(u.EnrollmentOpened) <= e.Window):
 		return nil
-	case (e.Open || e.Confirm) && g.onFile(u) != nil:
+	case (e.Open || e.Confirm) && onFile():
 		return ErrConfirmFirst
 	}
 	return ErrEnrollmentClosed
@@ -113,9 +119,13 @@ func chosenHere(s *Session, u *User, now time.Time) bool {
 // newestProof reports whether the session proved one of the kinds within
 // ProofLife, with a credential that still stands.
 func newestProof(s *Session, u *User, kinds Kinds, now time.Time) bool {
+	return newestProofWithin(s, u, kinds, now, ProofLife)
+}
+
+func newestProofWithin(s *Session, u *User, kinds Kinds, now time.Time, most time.Duration) bool {
 	return slices.ContainsFunc(s.Proofs, func(p Proof) bool {
 		c := u.Credential(p.Credential)
-		return c != nil && c.Kind == p.Kind && kinds.Has(p.Kind) && p.recent(now, ProofLife) &&
+		return c != nil && c.Kind == p.Kind && kinds.Has(p.Kind) && p.recent(now, most) &&
 			!s.first(c.Kind, c.Address) // it proved nothing further (rule B27)
 	})
 }
@@ -200,7 +210,7 @@ func (g *Gate) add(ctx context.Context, at *Place, s *Session, u *User, cred Cre
 	g.tell(at, u, added)
 	// What was locked by wrong tries is open again: this is the binding anew that
 	// ends a lock (NIST SP 800-63B-4 §3.2.2).
-	if err := g.clear(ctx, factorKey(u.ID, cred.Kind)); err != nil {
+	if err := g.unlock(ctx, u.ID, cred.Kind); err != nil {
 		return nil, &keptError{fmt.Errorf("clearing attempts: %w", err)}
 	}
 	if u, err = g.cfg.Store.User(ctx, u.ID); err != nil {

@@ -66,3 +66,9 @@ type ProofError struct{ Kinds Kinds }
 
 // Error says what is missing.
 func (e *ProofError) Error() string { return "a newer proof is needed first" }
+
+// LockoutError says that a change would leave no administrator who could still sign in.
+type LockoutError struct{ Reason string }
+
+// Error says why, in words for administrators.
+func (e *LockoutError) Error() string { return e.Reason }

@@ -37,6 +37,8 @@ const (
 	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
 	EventProfile        EventName = "change_profile"  // the name or the address of the account
 	EventForget         EventName = "forget_device"   // … no more
+	EventKey            EventName = "api_key"         // a key that opens nothing was tried
+	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
 	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
 )
 
@@ -55,10 +57,27 @@ type Event struct {
 	Agent    string    `json:"agent,omitempty"`    // the browser, as people know it
 	Decision string    `json:"decision,omitempty"` // ID of the decision
 	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
+	// Actor is which administrator or key did it, in words, and ActorID the user, where
+	// it is one.
+	Actor   string `json:"actor,omitempty"`
+	ActorID UserID `json:"actor_id,omitempty"`
+	// Number counts the kept events from 1 on. The store gives it, and the hash that
+	// chains the event to the one before (see Link): it must stay the last field.
+	Number uint64 `json:"number,omitempty"`
+	Hash   string `json:"hash,omitempty"`
 }
 
 // Events takes events. Record must not block and must be safe for concurrent
 // use.
 type Events interface {
 	Record(ctx context.Context, e Event)
+}
+
+// KeptEvents is Events that can also say whether an event was kept.
+type KeptEvents interface {
+	Events
+	// Keep puts the event in order behind those that were recorded before, and returns
+	// when it is kept. Where it answers an error, the event may be missing: what it tells
+	// of must not be done. It is safe for concurrent use.
+	Keep(ctx context.Context, e Event) error
 }

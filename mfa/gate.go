@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -20,9 +21,16 @@ type Config struct {
 	SentCodes SentCodes        // nil: no codes are sent
 	Post      Post             // nil: nothing is sent
 	Now       func() time.Time // nil: time.Now
-	// Policy returns the global policy; it is asked at each step, so that a
-	// change holds at once.
+	// Policies is the gateway's policy, which is asked at each step, so that a change
+	// holds at once, and what administrators change of it.
+	Policies *Policies
+	// Policy returns the global policy where there are no Policies: then no
+	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
+	// Hosts returns the relying parties of passkeys at the protected hosts, and whether a
+	// site answers to any host, for the guard against locking administrators out. nil:
+	// any host.
+	Hosts func() (rpIDs []string, any bool)
 	// Issuer is the name that authenticator apps show.
 	Issuer string
 	// NameKey is a secret of 32 bytes or more that outlives the process: it
@@ -37,6 +45,11 @@ type Config struct {
 	SignInCodes Kinds
 	// SMSPerDay is how many text messages the gateway sends in a day; 0: 1000.
 	SMSPerDay int
+	// AccountPage is the address of the account page that letters of campaigns lead to,
+	// which no page asked for: "https://app.example.com/.mfa/account"; empty: to none.
+	AccountPage string
+	// CampaignLetters is how many letters of campaigns are sent in a minute; 0: 120.
+	CampaignLetters int
 }
 
 // Gate carries out the flows. It is safe for concurrent use. Its methods take
@@ -47,10 +60,18 @@ type Config struct {
 type Gate struct {
 	cfg Config
 	now func() time.Time
+	// roles makes sure that of two administrators who take each other's role away one
+	// stays.
+	roles sync.Mutex
+	// letters is how the letters of campaigns fare.
+	letters outage
 }
 
 // NewGate checks the configuration and returns a Gate.
 func NewGate(cfg Config) (*Gate, error) {
+	if cfg.Policy == nil && cfg.Policies != nil {
+		cfg.Policy = cfg.Policies.Current
+	}
 	switch {
 	case cfg.Store == nil, cfg.TOTP == nil, cfg.Codes == nil, cfg.Passkeys == nil, cfg.Events == nil, cfg.Policy == nil:
 		return nil, errors.New("making a gate: a part is missing")
@@ -66,6 +87,9 @@ func NewGate(cfg Config) (*Gate, error) {
 	}
 	if cfg.SMSPerDay <= 0 {
 		cfg.SMSPerDay = defaultSMSPerDay
+	}
+	if cfg.CampaignLetters <= 0 {
+		cfg.CampaignLetters = defaultCampaignLetters
 	}
 	if cfg.Post == nil || cfg.SentCodes == nil {
 		cfg.Post, cfg.SentCodes = nopost{}, nil
@@ -221,6 +245,9 @@ type Account struct {
 	// CanReplace says that RemoveLast could take the last factor away and have another
 	// set up in its place here.
 	CanReplace bool
+	// Campaign is the campaign that the user is in and whose goal is not reached yet; nil:
+	// none (rule B37).
+	Campaign *CampaignPrompt
 }
 
 // SessionInfo is one session as its owner sees it. Handle ends it; it is no
@@ -424,6 +451,8 @@ func reasonOf(err error) string {
 	var password *PasswordError
 	var organization *OrganizationError
 	var policy *PolicyError
+	var campaign *CampaignError
+	var lockout *LockoutError
 	switch {
 	case err == nil:
 		return ""
@@ -435,8 +464,16 @@ func reasonOf(err error) string {
 		return "proof_owed"
 	case errors.As(err, &password):
 		return "password_" + string(password.Rule)
-	case errors.As(err, &organization), errors.As(err, &policy):
+	case errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return "invalid"
+	case errors.As(err, &lockout):
+		return "lockout"
+	case errors.Is(err, ErrLastAdministrator):
+		return "last_administrator"
+	case errors.Is(err, ErrSelf):
+		return "self"
+	case errors.Is(err, ErrRole):
+		return "role"
 	case errors.Is(err, ErrNameTaken):
 		return "name_taken"
 	case errors.Is(err, ErrName):

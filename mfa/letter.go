@@ -20,6 +20,7 @@ const (
 	LetterPasswordReset LetterKind = "password_reset" // a link that replaces a password
 	LetterInvitation    LetterKind = "invitation"     // a link that makes an account
 	LetterNotice        LetterKind = "notice"         // something happened; see Notice
+	LetterCampaign      LetterKind = "campaign"       // a campaign reminds; see CampaignPrompt
 )
 
 // Letter is what the gate tells one person on one channel. It holds facts, no
@@ -32,10 +33,14 @@ type Letter struct {
 	Origin   string // the page that asked: "https://app.example.com"
 	UserName string // empty in letters to strangers
 	Code     Secret // of the four kinds with a code
-	Link     Secret // of the two kinds with a link
+	Link     Secret // of the two kinds with a link; of LetterCampaign where there is one
 	Life     time.Duration
-	Notice   *Notice // of LetterNotice
+	Notice   *Notice         // of LetterNotice
+	Campaign *CampaignPrompt // of LetterCampaign
 }
+
+// maxLanguage bounds what is kept of a browser's language (BCP 47 tags are shorter).
+const maxLanguage = 35
 
 // Post delivers letters. It is safe for concurrent use. Package sender
 // implements it.

@@ -132,6 +132,8 @@ type Policies struct {
 	mending sync.Mutex // guards mended: when a read was tried again after it had failed
 	mended  time.Time
 	remove  func()
+
+	changing sync.Mutex // one change at a time, from what it looks at to its write
 }
 
 // PoliciesConfig is what Policies are made of. Every field without a note is required.
@@ -141,7 +143,7 @@ type PoliciesConfig struct {
 	Have       Kinds           // factors that this gateway can carry out
 	Store      PolicyStore
 	Warn       func(error)      // nil: nobody is told
-	Events     Events           // told of each change by Set; nil: nobody is
+	Events     Events           // told when Set switches 2-step verification off; nil: nobody is
 	Now        func() time.Time // nil: time.Now
 }
 
@@ -214,15 +216,29 @@ func (p *Policies) Stored(ctx context.Context) (PolicySettings, error) {
 	return p.store.PolicySettings(ctx)
 }
 
-// Set changes what administrators have set; it holds from the next request on. what
-// says for the record what is done. change may run more than once and must only
-// replace fields. ErrNotAllowed for a field that the configuration names, which can
-// only be taken away from what is stored; *PolicyError where the policy that comes of
-// it, or an organization under it, could not be (rule B1).
-func (p *Policies) Set(ctx context.Context, what string, change func(*PolicySettings) error) error {
+// Set changes what administrators have set; it holds from the next request on. change
+// may run more than once and must only replace fields. Who did it is for the caller to
+// record (Administration.SetPolicy). ErrNotAllowed for a field that the configuration
+// names, which can only be taken away from what is stored; *PolicyError where the policy
+// that comes of it, or an organization under it, could not be (rule B1).
+func (p *Policies) Set(ctx context.Context, change func(*PolicySettings) error) error {
+	return p.setIf(ctx, change, nil)
+}
+
+// setIf is Set where may, unless it is nil, answers nil to the policy before the change
+// and the one after it. It is asked before the write: it reads users.
+func (p *Policies) setIf(ctx context.Context, change func(*PolicySettings) error, may func(before, after *Policy) error) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	before := p.Current()
+	if after, err := p.preview(ctx, before, change); err != nil {
+		return err
+	} else if may != nil {
+		if err := may(before, after); err != nil {
+			return err
+		}
+	}
 	err := p.set(ctx, before, change)
-	p.record(ctx, Event{Name: EventAdmin, OK: err == nil, Reason: reasonOf(err), Detail: what})
 	if now := p.current.Load(); err == nil && now != nil && now.Off && !before.Off {
 		p.record(ctx, Event{Name: EventMFAOff, OK: true}) // rule B2
 	}
@@ -237,23 +253,39 @@ func (p *Policies) record(ctx context.Context, e Event) {
 }
 
 func (p *Policies) set(ctx context.Context, now *Policy, change func(*PolicySettings) error) error {
+	return p.store.UpdatePolicySettings(ctx, func(s *PolicySettings) error { return p.apply(now, s, change) })
+}
+
+// preview returns the policy that a change would make, or why there can be none.
+func (p *Policies) preview(ctx context.Context, now *Policy, change func(*PolicySettings) error) (*Policy, error) {
 	if now == nil {
-		return errors.New("the policy cannot be read now, and nobody is let in until it can be")
+		return nil, errors.New("the policy cannot be read now, and nobody is let in until it can be")
 	}
-	configured := p.configured.values()
-	return p.store.UpdatePolicySettings(ctx, func(s *PolicySettings) error {
-		before := s.values()
-		if err := change(s); err != nil {
-			return err
+	s, err := p.Stored(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	if err := p.apply(now, &s, change); err != nil {
+		return nil, err
+	}
+	after, err := p.configured.Over(s).Policy(p.have)
+	after.Organizations = now.Organizations
+	return &after, err
+}
+
+// apply changes the settings, and answers an error where that could not hold.
+func (p *Policies) apply(now *Policy, s *PolicySettings, change func(*PolicySettings) error) error {
+	before := s.values()
+	if err := change(s); err != nil {
+		return err
+	}
+	after := s.values()
+	for field := range p.configured.values() {
+		if after[field] != nil && after[field] != before[field] {
+			return fmt.Errorf("%s: %w: the configuration says so; change it there", field, ErrNotAllowed)
 		}
-		after := s.values()
-		for field := range configured {
-			if after[field] != nil && after[field] != before[field] {
-				return fmt.Errorf("%s: %w: the configuration says so; change it there", field, ErrNotAllowed)
-			}
-		}
-		return p.check(now, *s, after["enrollment"] != before["enrollment"])
-	})
+	}
+	return p.check(now, *s, after["enrollment"] != before["enrollment"])
 }
 
 // check returns what would be wrong with the policy under those settings.
@@ -263,7 +295,7 @@ func (p *Policies) check(now *Policy, s PolicySettings, enrollment bool) error {
 		return &PolicyError{err}
 	}
 	if enrollment && s.Enrollment != nil && s.Enrollment.Confirm && !p.CanConfirm() {
-		return &PolicyError{errors.New("enrollment: confirm sends a code to the address on file, and there is nothing to send it with; write: pass")}
+		return &PolicyError{errCannotConfirm}
 	}
 	for _, o := range now.Organizations.List() {
 		// One that does not fit already is none the worse for it.
@@ -273,6 +305,8 @@ func (p *Policies) check(now *Policy, s PolicySettings, enrollment bool) error {
 	}
 	return nil
 }
+
+var errCannotConfirm = errors.New("enrollment: confirm sends a code to the address on file, and there is nothing to send it with; write: pass")
 
 // PolicyError says what is wrong with a policy.
 type PolicyError struct{ Err error }

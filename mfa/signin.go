@@ -138,7 +138,10 @@ func (g *Gate) begin(ctx context.Context, at *Place, u *User, in start) (*Outcom
 		if registering {
 			u.FirstSignIn = now
 		}
-		u.LastSignIn = now
+		u.LastSignIn, u.LastHost = now, at.Host
+		if len(at.Language) <= maxLanguage {
+			u.Language = at.Language
+		}
 		added = g.autoEnroll(at, p, u, in.first)
 		return nil
 	})

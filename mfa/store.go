@@ -32,10 +32,17 @@ type Users interface {
 	// must only compare and set. An error of change is returned as it is, and
 	// nothing is kept. change must not alter ID, Source or Subject.
 	UpdateUser(ctx context.Context, id UserID, change func(*User) error) error
-	// ListUsers returns at most limit users whose user name begins with prefix,
-	// in the order of names, after the cursor, and the cursor of the next page
-	// ("" at the end). ErrCursor where that is not one of its own.
-	ListUsers(ctx context.Context, prefix, after string, limit int) (page []*User, next string, err error)
+	// ListUsers returns at most limit users that q matches, each once, after the cursor,
+	// and the cursor of the next page ("" at the end). With Search they stand in the
+	// order of the term that matches, otherwise in the order of names. One call looks at
+	// so many users and no more: a page with few matches, or none, goes on behind its
+	// cursor like a full one. A page far behind costs what the first one does. ErrCursor
+	// where the cursor is not one of its own for q.
+	ListUsers(ctx context.Context, q UserQuery, after string, limit int) (page []*User, next string, err error)
+	// CountUsers returns how many users with all of these facets hold which factors, from
+	// counters: its cost does not grow with the users. The facets are one of the groups of
+	// User.CountedIn, in any order; of another combination it answers an error.
+	CountUsers(ctx context.Context, facets ...Facet) (map[Kinds]int, error)
 }
 
 // Sessions keeps session records. An ended session stays ended: it is written as
@@ -149,12 +156,14 @@ type Organizations interface {
 	OnOrganizationChange(func()) (remove func())
 }
 
-// EventLog keeps events. Kept events are never changed; they are forgotten when
-// they are older than the store was told to keep them.
+// EventLog keeps events. Kept events are never changed; they are forgotten, the first
+// appended first, when they are older than the store was told to keep them.
 type EventLog interface {
 	// AppendEvents keeps events in the order given, in one write: all of them or
-	// none. A list that does not fit in one is ErrTooLarge. A store that runs out
-	// of room refuses events before it refuses anything else.
+	// none. It numbers them from 1 on, over all that were ever appended, and chains each
+	// to the one before it (Event.Link), whatever the list says of Number and Hash. A
+	// list that does not fit in one is ErrTooLarge. A store that runs out of room refuses
+	// events before it refuses anything else.
 	AppendEvents(ctx context.Context, list []Event) error
 	// Events returns at most limit events that q matches, newest first and of one
 	// moment the last appended first, after the cursor, and the cursor of the next
@@ -162,6 +171,39 @@ type EventLog interface {
 	// with few matches, or none, goes on behind its cursor like a full one. ErrCursor
 	// where the cursor is not one of its own.
 	Events(ctx context.Context, q EventQuery, after string, limit int) (page []Event, next string, err error)
+	// EventsInOrder returns at most limit kept events in the order in which they were
+	// appended, beginning with that number; fewer only at the end. Those that are missing
+	// are left out, and not an error: Chain finds them.
+	EventsInOrder(ctx context.Context, from uint64, limit int) ([]Event, error)
+	// ChainEnds says where the kept events begin and end.
+	ChainEnds(ctx context.Context) (ChainEnds, error)
+}
+
+// APIKeys keeps API keys.
+type APIKeys interface {
+	// APIKey returns one, or ErrNotFound.
+	APIKey(ctx context.Context, id string) (*APIKey, error)
+	// CreateAPIKey keeps a new one, or answers ErrTaken.
+	CreateAPIKey(ctx context.Context, k *APIKey) error
+	// UpdateAPIKey is UpdateUser for a key; change must not alter ID.
+	UpdateAPIKey(ctx context.Context, id string, change func(*APIKey) error) error
+	// RemoveAPIKey removes one, or answers ErrNotFound.
+	RemoveAPIKey(ctx context.Context, id string) error
+	// ListAPIKeys returns all of them in the order of their IDs.
+	ListAPIKeys(ctx context.Context) ([]*APIKey, error)
+}
+
+// Campaigns keeps campaigns, one for each organization and one for everybody ("").
+type Campaigns interface {
+	// Campaign returns one, or ErrNotFound.
+	Campaign(ctx context.Context, of OrganizationID) (*Campaign, error)
+	// UpdateCampaign is UpdateUser for a campaign; where there is none, change gets one
+	// with nothing but its Organization, which it must not alter.
+	UpdateCampaign(ctx context.Context, of OrganizationID, change func(*Campaign) error) error
+	// RemoveCampaign removes one, or answers ErrNotFound.
+	RemoveCampaign(ctx context.Context, of OrganizationID) error
+	// ListCampaigns returns all of them in the order of their organizations.
+	ListCampaigns(ctx context.Context) ([]*Campaign, error)
 }
 
 // EventQuery is which events to return. Zero fields match everything.
@@ -189,5 +231,7 @@ type Store interface {
 	Throttle
 	PolicyStore
 	EventLog
+	APIKeys
+	Campaigns
 	Changes
 }

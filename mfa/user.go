@@ -54,8 +54,15 @@ type User struct {
 	// invitation. Whoever has a verified address of an organization's domain is one
 	// besides.
 	Organizations []OrganizationID `json:"organizations,omitempty"`
-	Admin         bool             `json:"admin,omitempty"`
-	Disabled      bool             `json:"disabled,omitempty"`
+	// Admin and Auditor are the roles over the whole gateway, AdminOf over the members of
+	// those organizations.
+	Admin    bool             `json:"admin,omitempty"`
+	Auditor  bool             `json:"auditor,omitempty"`
+	AdminOf  []OrganizationID `json:"admin_of,omitempty"`
+	Disabled bool             `json:"disabled,omitempty"`
+	// Locked are the factors, and Password, that failed attempts stopped until an
+	// administrator unlocks them. It only shows: the counters decide.
+	Locked []Kind `json:"locked,omitempty"`
 	// Generation grows with every change that ends all sessions. A session of an
 	// older one is worth nothing, even where it was being made at that moment.
 	Generation int    `json:"generation,omitempty"`
@@ -68,6 +75,9 @@ type User struct {
 	Created     time.Time `json:"created"`
 	FirstSignIn time.Time `json:"first_sign_in,omitzero"` // zero: the next sign-in is a registration (rule B7)
 	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
+	LastHost    string    `json:"last_host,omitempty"` // of the last sign-in
+	// Language is that of the last sign-in, for letters that no page asks for.
+	Language string `json:"language,omitempty"`
 
 	Credentials []Credential `json:"credentials,omitempty"`
 	// EverEnrolled stays true when the last factor is gone: grace is for those

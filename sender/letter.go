@@ -107,6 +107,9 @@ func (w *writer) draft(l *mfa.Letter) *draft {
 	if n := l.Notice; n != nil {
 		d.v["what"], d.v["when"] = d.what(n), n.At.UTC().Format(d.text("format.time.sms", nil))
 	}
+	if c := l.Campaign; c != nil {
+		d.campaignValues(c)
+	}
 	return d
 }
 
@@ -120,7 +123,13 @@ func (d *draft) hasCode() bool {
 }
 
 func (d *draft) hasLink() bool {
-	return d.letter.Kind == mfa.LetterPasswordReset || d.letter.Kind == mfa.LetterInvitation
+	switch d.letter.Kind {
+	case mfa.LetterPasswordReset, mfa.LetterInvitation:
+		return true
+	case mfa.LetterCampaign:
+		return len(d.letter.Link) > 0 // where no host may be named, there is none
+	}
+	return false
 }
 
 // code returns the code where the kind of letter has one. A letter of another kind
@@ -141,13 +150,15 @@ func (d *draft) check() error {
 		return errors.New("it has no code that could be read")
 	case d.hasCode() && !placed(l.Origin):
 		return errors.New("it has a code and does not say for which host")
+	case l.Kind == mfa.LetterCampaign && l.Campaign == nil:
+		return errors.New("it does not say which campaign it is of")
 	case d.hasLink():
 		u, err := url.Parse(string(l.Link))
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsAny(string(l.Link), " \"<>") {
 			return errors.New("it has no link that could be opened")
 		}
 	case d.hasCode(), l.Kind == mfa.LetterHasAccount:
-	case l.Kind == mfa.LetterNotice && l.Notice != nil:
+	case l.Kind == mfa.LetterNotice && l.Notice != nil, l.Kind == mfa.LetterCampaign:
 	default:
 		return errors.New("there are no words for it")
 	}
@@ -172,7 +183,7 @@ func (d *draft) short() string {
 	}
 	parts := []string{d.text(kind+".sms", d.v)}
 	switch {
-	case d.letter.Life <= 0:
+	case d.letter.Life <= 0, d.letter.Kind == mfa.LetterCampaign:
 	case d.hasCode():
 		parts = append(parts, d.text("sms.life", d.v))
 	case d.hasLink():
@@ -208,7 +219,9 @@ func (d *draft) sheet() *sheet {
 	if d.hasLink() {
 		s.Link, s.LinkText, life = string(d.letter.Link), d.text(kind+".link", nil), "link.life"
 	}
-	if (d.hasCode() || d.hasLink()) && d.letter.Life > 0 {
+	if c := d.letter.Campaign; c != nil && d.letter.Kind == mfa.LetterCampaign {
+		d.campaign(s, c)
+	} else if (d.hasCode() || d.hasLink()) && d.letter.Life > 0 {
 		s.After = append(s.After, d.text(life, d.v))
 	}
 	if d.hasCode() {

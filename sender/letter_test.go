@@ -30,7 +30,7 @@ func newTestWriter(t testing.TB, b Brand) *writer {
 // letterKinds are the kinds of letter that are no notices.
 var letterKinds = []mfa.LetterKind{
 	mfa.LetterVerify, mfa.LetterSetUp, mfa.LetterSignIn, mfa.LetterSignUp,
-	mfa.LetterHasAccount, mfa.LetterPasswordReset, mfa.LetterInvitation,
+	mfa.LetterHasAccount, mfa.LetterPasswordReset, mfa.LetterInvitation, mfa.LetterCampaign,
 }
 
 // samples returns a letter of each kind, by name, with whatever its kind has. What it
@@ -50,6 +50,11 @@ func samples(channel mfa.Kind, language string) map[string]*mfa.Letter {
 			l.Life = 30 * time.Minute
 		case mfa.LetterInvitation:
 			l.Life = 24 * time.Hour
+		case mfa.LetterCampaign:
+			l.Life, l.Link = 0, mfa.Secret("https://app.example.com/.mfa/account")
+			l.Campaign = &mfa.CampaignPrompt{
+				Organization: "Sales of Acme", Factors: mfa.KindsOf(mfa.Passkey, mfa.TOTP), Deadline: noon.Add(7*24*time.Hour - time.Minute), DaysLeft: 7, Required: true,
+			}
 		}
 		if channel == mfa.SMS {
 			l.To, l.Code = "+4930123456", mfa.Secret("123456")
@@ -189,7 +194,7 @@ func TestWrite_OneLink(t *testing.T) {
 		for _, channel := range []mfa.Kind{mfa.Email, mfa.SMS} {
 			for name, l := range samples(channel, language) {
 				want := 0
-				if l.Kind == mfa.LetterPasswordReset || l.Kind == mfa.LetterInvitation {
+				if l.Kind == mfa.LetterPasswordReset || l.Kind == mfa.LetterInvitation || l.Kind == mfa.LetterCampaign {
 					want = 1
 				}
 				m, err := w.write(l, "id", noon)
@@ -240,6 +245,9 @@ func TestWrite_AC172_RejectsInjection(t *testing.T) {
 				}
 				if l.UserName != "" {
 					l.UserName = name
+				}
+				if l.Campaign != nil {
+					l.Campaign.Organization = "A " + name
 				}
 				if n := l.Notice; n != nil {
 					if n.Name != "" && n.Name != defaultAppName {
@@ -295,6 +303,10 @@ func TestWrite_RejectsWhatIsNotWhole(t *testing.T) {
 		{"a link that runs", func(l *mfa.Letter) { l.Kind, l.Link = mfa.LetterInvitation, mfa.Secret("javascript:alert(1)") }},
 		{"two links", func(l *mfa.Letter) {
 			l.Kind, l.Link = mfa.LetterInvitation, mfa.Secret("https://a.example/x https://b.example/y")
+		}},
+		{"a reminder of nothing", func(l *mfa.Letter) { l.Kind = mfa.LetterCampaign }},
+		{"a reminder with a link that runs", func(l *mfa.Letter) {
+			l.Kind, l.Campaign, l.Link = mfa.LetterCampaign, new(mfa.CampaignPrompt), mfa.Secret("javascript:alert(1)")
 		}},
 		{"a notice of nothing", func(l *mfa.Letter) { l.Kind = mfa.LetterNotice }},
 		{"a kind without words", func(l *mfa.Letter) { l.Kind = "greeting" }},
@@ -395,7 +407,7 @@ func TestWrite_TextMessagesAreShort(t *testing.T) {
 				t.Errorf("%s %s: not in the alphabet of text messages: %q", language, name, m.Text[i:])
 			}
 			most := 160
-			if language != "en" || l.Kind == mfa.LetterPasswordReset || l.Kind == mfa.LetterInvitation {
+			if language != "en" || l.Kind == mfa.LetterPasswordReset || l.Kind == mfa.LetterInvitation || l.Kind == mfa.LetterCampaign {
 				most = 306 // two of them
 			}
 			if n := len([]rune(m.Text)); n > most {

@@ -141,6 +141,10 @@ func (p *Post) Queue(l *mfa.Letter) bool {
 		n := *l.Notice
 		j.letter.Notice = &n
 	}
+	if l.Campaign != nil {
+		c := *l.Campaign
+		j.letter.Campaign = &c
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.closed {
@@ -169,6 +173,8 @@ func (p *Post) room(kind mfa.LetterKind) int {
 		return size - size/2
 	case mfa.LetterSignIn, mfa.LetterPasswordReset:
 		return size - size/4
+	case mfa.LetterCampaign:
+		return size / 8 // nobody waits for one
 	}
 	return size
 }

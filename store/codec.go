@@ -32,6 +32,10 @@ const (
 	Organizations Table = "organization"
 	Policy        Table = "policy"
 	Events        Table = "event"
+	APIKeys       Table = "api_key"
+	Campaigns     Table = "campaign"
+	Counters      Table = "counter" // of users
+	Cursors       Table = "cursor"  // nothing is kept in it: what goes out is bound to it
 	Meta          Table = "meta"
 )
 

@@ -194,8 +194,10 @@ func load(s *Store, n int) error {
 		if err := batch.SetEntry(badger.NewEntry(userRow(u.ID).key(), record)); err != nil {
 			return err
 		}
-		if err := batch.Set(nameKey(u), nil); err != nil {
-			return err
+		for _, name := range s.rows(u.ID, listedAs(u)) {
+			if err := batch.Set(name, nil); err != nil {
+				return err
+			}
 		}
 		for _, key := range u.UniqueKeys() {
 			record, err := s.codec.Encode(keyRow(key).table, key, holder{User: u.ID})

@@ -28,12 +28,26 @@ const (
 	forgetBytes = 48 << 10
 )
 
-// eventCount says how many events there ever were.
+// eventCount says how many events there ever were, and how the chain of them ends.
 type eventCount struct {
 	Count uint64 `json:"count"`
+	// Began is the number of the first event of the chain: those before it are older
+	// than the chain. 0: there is none yet.
+	Began uint64 `json:"began,omitempty"`
+	Head  string `json:"head,omitempty"`
 }
 
-var eventCountRow = row{store.Meta, "events"}
+// eventStart says where the kept events of the chain begin. It is a row of its own, so
+// that forgetting and appending do not come into each other's way.
+type eventStart struct {
+	First  uint64 `json:"first"`
+	Before string `json:"before,omitempty"`
+}
+
+var (
+	eventCountRow = row{store.Meta, "events"}
+	eventStartRow = row{store.Meta, "events_start"}
+)
 
 // moment is the place of an event: its time in nanoseconds, and its number among
 // all events that were ever appended, which keeps apart and in order what shares a
@@ -109,20 +123,31 @@ func (s *Store) AppendEvents(ctx context.Context, list []mfa.Event) error {
 	return s.keep(ctx, nil, s.space.checkEvents, func(w *writing) error {
 		// The number is kept in the same write: no restart and no clock gives a
 		// number twice, and so one event the place of another.
-		var n eventCount
-		if err := w.read(eventCountRow, &n); err != nil && !errors.Is(err, mfa.ErrNotFound) {
+		n, err := s.readCount(w.Txn)
+		if err != nil {
 			return err
+		}
+		if n.Began == 0 {
+			n.Began = n.Count + 1
 		}
 		for i := range list {
 			n.Count++
-			m := momentOf(list[i].At, n.Count)
+			e, err := list[i].Chained(n.Count, n.Head)
+			if err != nil {
+				return err
+			}
+			n.Head = e.Hash
+			m := momentOf(e.At, n.Count)
 			// Badger's own expiry would leave them on the disk: it removes what
 			// expired only when something new comes to stand next to it, and
 			// nothing ever does so to the past. See keepForgetting.
-			if err := w.put(m.row(), &list[i], 0); err != nil {
+			if err := w.put(m.row(), &e, 0); err != nil {
 				return err
 			}
-			for _, name := range m.indexes(&list[i]) {
+			if err := w.number(n.Count, m, e.Hash); err != nil {
+				return err
+			}
+			for _, name := range m.indexes(&e) {
 				if err := w.set(name, nil, 0); err != nil {
 					return err
 				}
@@ -246,59 +271,4 @@ func (s *Store) keepForgetting() {
 		}
 		next.Reset(forgetEvery)
 	}
-}
-
-// forget removes every event that is too old. It needs as much room as any other
-// change: what it removes is free only after Badger has rewritten its tables, and
-// the reserve is for ending sessions.
-func (s *Store) forget(ctx context.Context) error {
-	from := s.forgotten()
-	for {
-		names, last, err := s.oldEvents(ctx, from)
-		if err != nil || len(names) == 0 {
-			return err
-		}
-		err = s.update(ctx, nil, func(w *writing) error {
-			for _, name := range names {
-				if err := w.remove(name); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		from = last // what was removed is not walked over again
-	}
-}
-
-// oldEvents returns the names of the rows of some events behind from, and the last
-// of their moments.
-func (s *Store) oldEvents(ctx context.Context, from moment) (names [][]byte, last moment, err error) {
-	size, unreadable := 0, 0
-	err = s.view(ctx, func(txn *badger.Txn) error {
-		return scan(txn, prefixes[store.Events], string(from), func(rest string) (bool, error) {
-			if err := ctx.Err(); err != nil {
-				return false, err
-			}
-			last = moment(rest)
-			rows := [][]byte{last.row().key()}
-			var e mfa.Event
-			if err := s.read(txn, last.row(), &e); err == nil {
-				rows = append(rows, last.indexes(&e)...)
-			} else {
-				unreadable++ // it goes all the same, or those behind it would stay for ever
-			}
-			for _, name := range rows {
-				size += len(name)
-			}
-			names = append(names, rows...)
-			return size < forgetBytes, nil
-		})
-	})
-	if unreadable > 0 {
-		s.log.Warn("store: old events that cannot be read are removed", "count", unreadable)
-	}
-	return names, last, err
 }

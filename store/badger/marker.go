@@ -35,7 +35,9 @@ type anchor struct {
 	Count  uint64 `json:"count"`
 }
 
-const storeFormat = 1
+// storeFormat is the format that this program writes; it reads all before. Since 2, users
+// are indexed and events chained, which a program that knows only 1 would leave undone.
+const storeFormat = 2
 
 var anchorRow = row{store.Meta, "anchor"}
 
@@ -159,6 +161,11 @@ func (s *Store) writeAnchor() error {
 	next := max(s.anchored, s.mark.Anchor) + 1
 	err := s.update(s.ctx, nil, func(w *writing) error {
 		w.quiet = true
+		if s.index != nil && (s.anchored == 0 || s.index.Building) {
+			if err := w.put(indexRow, s.index, 0); err != nil {
+				return err
+			}
+		}
 		return w.put(anchorRow, anchor{Format: storeFormat, Count: next}, 0)
 	})
 	if err != nil {

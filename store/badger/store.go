@@ -83,6 +83,7 @@ type Store struct {
 	appending  chan struct{} // holds whoever appends events
 	verifyWait time.Duration
 	fresh      bool
+	index      *indexMeta // set when the store is open
 
 	use    sync.RWMutex // held for reading by whoever uses db
 	closed bool
@@ -370,10 +371,19 @@ func (s *Store) openRecords() error {
 		return err
 	}
 	s.fresh = fresh
-	if fresh || s.dirty.Load() {
-		return s.writeAnchor()
+	if fresh {
+		// In the same write as the anchor: a store that holds anything but no anchor is
+		// taken for one that has lost its newest changes.
+		if s.index, err = newIndex(); err != nil {
+			return err
+		}
 	}
-	return nil
+	if fresh || s.dirty.Load() {
+		if err := s.writeAnchor(); err != nil || fresh {
+			return err
+		}
+	}
+	return s.openIndex()
 }
 
 // keepAnchored moves the anchor on while there are changes, so that a later loss

@@ -97,6 +97,7 @@ type changes struct {
 type writing struct {
 	*badger.Txn
 	s       *Store
+	held    []string // the names that it has to itself
 	wrote   bool
 	quiet   bool // what it writes is not a change that has to be anchored
 	changed changes
@@ -115,23 +116,50 @@ func (s *Store) commit(ctx context.Context, names []string, room func() error, f
 	if err != nil {
 		return changes{}, err
 	}
-	defer unlock()
-	for try := range tries {
+	defer func() { unlock() }()
+	for try := 0; try < tries; {
 		if try > 0 {
 			if err := pause(ctx, try); err != nil {
 				return changes{}, err
 			}
 		}
-		changed, err = s.attempt(fn)
-		if !errors.Is(err, badger.ErrConflict) {
+		changed, err = s.attempt(names, fn)
+		var need *needsLock
+		switch {
+		case errors.As(err, &need):
+			// All are taken anew, in their one order: who waits for one and holds
+			// another would wait for ever.
+			unlock()
+			names = append(slices.Clone(names), need.name)
+			if unlock, err = s.locks.lock(ctx, names...); err != nil {
+				unlock = func() {}
+				return changes{}, err
+			}
+		case errors.Is(err, badger.ErrConflict):
+			try++
+		default:
 			return changed, err
 		}
 	}
 	return changes{}, fmt.Errorf("writing to the store: other changes came in between %d times: %w", tries, err)
 }
 
-func (s *Store) attempt(fn func(*writing) error) (changes, error) {
-	w := &writing{Txn: s.db.NewTransaction(true), s: s}
+// needsLock stops a transaction that has to have another name to itself first.
+type needsLock struct{ name string }
+
+func (e *needsLock) Error() string { return "another lock is needed first: " + e.name }
+
+// hold makes sure that nobody else writes under that name meanwhile. Where it
+// answers an error, the transaction has to end with it, and runs again.
+func (w *writing) hold(name string) error {
+	if slices.Contains(w.held, name) {
+		return nil
+	}
+	return &needsLock{name}
+}
+
+func (s *Store) attempt(names []string, fn func(*writing) error) (changes, error) {
+	w := &writing{Txn: s.db.NewTransaction(true), s: s, held: names}
 	defer w.Discard()
 	if err := fn(w); err != nil {
 		return changes{}, err
@@ -184,6 +212,7 @@ var prefixes = map[store.Table]string{
 	store.Users: "u/", store.UniqueKeys: "k/", store.Sessions: "s/",
 	store.Challenges: "c/", store.Attempts: "a/", store.Meta: "m/",
 	store.Organizations: "o/", store.Policy: "p/", store.Events: "e/",
+	store.APIKeys: "r/", store.Campaigns: "v/", store.Counters: "g/",
 }
 
 const (
@@ -191,6 +220,9 @@ const (
 	sessionPrefix  = "x/"
 	userPrefix     = "y/"
 	decisionPrefix = "d/"
+	facetPrefix    = "f/"
+	termPrefix     = "t/"
+	numberPrefix   = "i/"
 	separator      = "\x00"
 )
 

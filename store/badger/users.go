@@ -3,7 +3,6 @@ package badger
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +25,6 @@ func keyRow(key string) row     { return row{store.UniqueKeys, key} }
 func userLock(id mfa.UserID) string {
 	return "user:" + string(id)
 }
-func nameKey(u *mfa.User) []byte { return []byte(namePrefix + u.Name + separator + string(u.ID)) }
 
 // User implements mfa.Users.
 func (s *Store) User(ctx context.Context, id mfa.UserID) (*mfa.User, error) {
@@ -78,7 +76,7 @@ func (s *Store) CreateUser(ctx context.Context, u *mfa.User) error {
 	if err := checkUser(u); err != nil {
 		return fmt.Errorf("creating a user: %w", err)
 	}
-	return s.update(ctx, []string{userLock(u.ID)}, func(w *writing) error {
+	return s.update(ctx, []string{userLock(u.ID), shardLock(u.ID)}, func(w *writing) error {
 		taken, err := w.taken(userRow(u.ID))
 		if err != nil {
 			return err
@@ -89,7 +87,7 @@ func (s *Store) CreateUser(ctx context.Context, u *mfa.User) error {
 		if err := w.moveKeys(u.ID, nil, u.UniqueKeys()); err != nil {
 			return err
 		}
-		if err := w.set(nameKey(u), nil, 0); err != nil {
+		if err := w.list(u.ID, listed{}, listedAs(u)); err != nil {
 			return err
 		}
 		w.announces(u.ID)
@@ -151,7 +149,7 @@ func (s *Store) UpdateUser(ctx context.Context, id mfa.UserID, change func(*mfa.
 			return err
 		}
 		generation := u.Generation
-		source, subject, keys, name := u.Source, u.Subject, u.UniqueKeys(), nameKey(&u)
+		source, subject, keys, place := u.Source, u.Subject, u.UniqueKeys(), listedAs(&u)
 		before, err := json.Marshal(&u)
 		if err != nil {
 			return fmt.Errorf("updating a user: %w", err)
@@ -181,63 +179,10 @@ func (s *Store) UpdateUser(ctx context.Context, id mfa.UserID, change func(*mfa.
 		if err := w.moveKeys(id, keys, u.UniqueKeys()); err != nil {
 			return err
 		}
-		if moved := nameKey(&u); !bytes.Equal(name, moved) {
-			if err := w.remove(name); err != nil {
-				return err
-			}
-			if err := w.set(moved, nil, 0); err != nil {
-				return err
-			}
+		if err := w.list(id, place, listedAs(&u)); err != nil {
+			return err
 		}
 		w.announces(id)
 		return w.put(userRow(id), &u, 0)
 	})
-}
-
-// ListUsers implements mfa.Users. The cursor is the index entry of the last user
-// of the page.
-func (s *Store) ListUsers(ctx context.Context, prefix, after string, limit int) ([]*mfa.User, string, error) {
-	if limit < 1 {
-		return nil, "", nil
-	}
-	from := ""
-	if after != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(after)
-		if err != nil || !strings.HasPrefix(string(raw), prefix) {
-			return nil, "", fmt.Errorf("listing users: %w", mfa.ErrCursor)
-		}
-		from = string(raw)[len(prefix):]
-	}
-	var (
-		page []*mfa.User
-		last string
-		next string
-	)
-	err := s.view(ctx, func(txn *badger.Txn) error {
-		return scan(txn, namePrefix+prefix, from, func(rest string) (bool, error) {
-			if len(page) == limit {
-				next = base64.RawURLEncoding.EncodeToString([]byte(last))
-				return false, nil
-			}
-			if err := ctx.Err(); err != nil {
-				return false, err
-			}
-			entry := prefix + rest
-			name, id, _ := strings.Cut(entry, separator)
-			var u mfa.User
-			err := s.readUser(txn, mfa.UserID(id), &u)
-			if errors.Is(err, mfa.ErrNotFound) || err == nil && u.Name != name {
-				return false, fmt.Errorf("listing users: the index does not fit: %w", store.ErrDamaged)
-			}
-			if err != nil {
-				return false, err
-			}
-			page, last = append(page, &u), entry
-			return true, nil
-		})
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	return page, next, nil
 }

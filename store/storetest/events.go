@@ -66,6 +66,15 @@ func pages(t *testing.T, s mfa.Store, q mfa.EventQuery, limit int) []mfa.Event {
 	return nil
 }
 
+// told returns the events without what the store gave them.
+func told(list []mfa.Event) []mfa.Event {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Number, list[i].Hash = 0, ""
+	}
+	return list
+}
+
 // details are what tells the events apart.
 func details(list []mfa.Event) []string {
 	all := []string{}
@@ -98,7 +107,7 @@ var events = []test{
 		must(t, s.AppendEvents(ctx, []mfa.Event{bare}))
 		page, next, err = s.Events(ctx, mfa.EventQuery{}, "", 10)
 		must(t, err)
-		same(t, page, []mfa.Event{bare, newEvent(2), newEvent(1)})
+		same(t, told(page), []mfa.Event{bare, newEvent(2), newEvent(1)})
 		same(t, next, "")
 	}},
 	{"every_page_of_ten_thousand_is_complete_and_nothing_comes_twice", func(t *testing.T, s mfa.Store) {
@@ -141,7 +150,7 @@ var events = []test{
 				t.Errorf("%s: %d events, want %d in their order", c.name, len(got), len(want))
 				continue
 			}
-			same(t, got, want)
+			same(t, told(got), want)
 		}
 	}},
 	{"a_page_says_that_it_is_the_last", func(t *testing.T, s mfa.Store) {
@@ -231,7 +240,7 @@ var events = []test{
 		e := newEvent(1)
 		e.User, e.Decision, e.Host = "a\x00b", "c\x00d", "\x00<>"
 		must(t, s.AppendEvents(ctx, []mfa.Event{e}))
-		same(t, pages(t, s, mfa.EventQuery{}, 5), []mfa.Event{e})
+		same(t, told(pages(t, s, mfa.EventQuery{}, 5)), []mfa.Event{e})
 	}},
 	{"all_of_a_list_is_kept_or_nothing", func(t *testing.T, s mfa.Store) {
 		huge := newEvent(1)

@@ -61,7 +61,7 @@ var users = []test{
 		}
 		_, err := s.User(ctx, "id-carol")
 		wantErr(t, err, mfa.ErrNotFound)
-		page, _, err := s.ListUsers(ctx, "", "", 10)
+		page, _, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 10)
 		must(t, err)
 		same(t, page, []*mfa.User{newUser("alice")})
 	}},
@@ -173,7 +173,7 @@ var users = []test{
 		must(t, err)
 		same(t, byKey, newUser("alice"))
 		spoil(byKey)
-		page, _, err := s.ListUsers(ctx, "", "", 10)
+		page, _, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 10)
 		must(t, err)
 		same(t, page, []*mfa.User{newUser("alice")})
 		spoil(page[0])
@@ -197,7 +197,7 @@ var users = []test{
 		list := func(prefix string, limit int) (got []string) {
 			after := ""
 			for range len(names) + 1 {
-				page, next, err := s.ListUsers(ctx, prefix, after, limit)
+				page, next, err := s.ListUsers(ctx, mfa.UserQuery{Search: prefix}, after, limit)
 				must(t, err)
 				if len(page) > limit || next != "" && len(page) != limit {
 					t.Fatalf("a page of %d with limit %d, next %q", len(page), limit, next)
@@ -220,10 +220,10 @@ var users = []test{
 			same(t, list("alice", limit), []string{"alice"})
 			same(t, len(list("nobody", limit)), 0)
 		}
-		if _, _, err := s.ListUsers(ctx, "", "no cursor of ours", 3); !errors.Is(err, mfa.ErrCursor) {
+		if _, _, err := s.ListUsers(ctx, mfa.UserQuery{}, "no cursor of ours", 3); !errors.Is(err, mfa.ErrCursor) {
 			t.Errorf("a cursor that is none was taken: %v", err)
 		}
-		page, next, err := s.ListUsers(ctx, "", "", 0)
+		page, next, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 0)
 		if err != nil || len(page) != 0 || next != "" {
 			t.Errorf("limit 0: %d users, next %q, %v", len(page), next, err)
 		}
@@ -232,24 +232,24 @@ var users = []test{
 		for _, name := range []string{"a", "b", "c", "d"} {
 			must(t, s.CreateUser(ctx, newUser(name)))
 		}
-		page, next, err := s.ListUsers(ctx, "", "", 2)
+		page, next, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 2)
 		must(t, err)
 		same(t, len(page), 2)
 		must(t, s.UpdateUser(ctx, "id-b", func(u *mfa.User) error { u.Name = "x"; return nil }))
 		must(t, s.CreateUser(ctx, newUser("aa")))
-		page, _, err = s.ListUsers(ctx, "", next, 2)
+		page, _, err = s.ListUsers(ctx, mfa.UserQuery{}, next, 2)
 		must(t, err)
 		same(t, []string{page[0].Name, page[1].Name}, []string{"c", "d"})
 	}},
 	{"a_changed_name_is_listed_once", func(t *testing.T, s mfa.Store) {
 		must(t, s.CreateUser(ctx, newUser("alice")))
 		must(t, s.UpdateUser(ctx, "id-alice", func(u *mfa.User) error { u.Name = "zoe"; return nil }))
-		page, _, err := s.ListUsers(ctx, "", "", 10)
+		page, _, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 10)
 		must(t, err)
 		if len(page) != 1 || page[0].Name != "zoe" {
 			t.Fatalf("got %d users", len(page))
 		}
-		page, _, err = s.ListUsers(ctx, "alice", "", 10)
+		page, _, err = s.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, "", 10)
 		must(t, err)
 		same(t, len(page), 0)
 	}},
@@ -257,9 +257,9 @@ var users = []test{
 		must(t, s.CreateUser(ctx, newUser("alice")))
 		other := namesake("alice", "ldap")
 		must(t, s.CreateUser(ctx, other))
-		first, next, err := s.ListUsers(ctx, "alice", "", 1)
+		first, next, err := s.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, "", 1)
 		must(t, err)
-		second, _, err := s.ListUsers(ctx, "alice", next, 1)
+		second, _, err := s.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, next, 1)
 		must(t, err)
 		if len(first) != 1 || len(second) != 1 || first[0].ID == second[0].ID {
 			t.Fatal("not both")
@@ -272,7 +272,7 @@ var users = []test{
 			return s.CreateUser(ctx, u)
 		}, mfa.ErrTaken)
 		same(t, won, 1)
-		page, _, err := s.ListUsers(ctx, "", "", 100)
+		page, _, err := s.ListUsers(ctx, mfa.UserQuery{}, "", 100)
 		must(t, err)
 		same(t, len(page), 1)
 		got, err := s.UserByKey(ctx, mfa.SubjectKey("local", "alice"))
