@@ -143,6 +143,7 @@ type App struct {
 	// alone says that a command works on the store, without a Caddy around it.
 	alone   bool
 	emitter *emitter // nil where it is alone
+	health  health
 
 	// handlers counts the handlers of this configuration. They are provisioned one
 	// after the other, and all of them before Start.
@@ -315,6 +316,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.emitter, err = newEmitter(ctx, a.logger); err != nil {
 		return fmt.Errorf("finding the app events: %w", err)
 	}
+	a.registerMetrics(ctx.GetMetricsRegistry())
 	return nil
 }
 

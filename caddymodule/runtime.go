@@ -106,7 +106,11 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 			if err != nil {
 				return nil, err // it says what it was doing
 			}
-			return &pooledStore{store: opened, keys: keys, events: store.OpenRecorder(opened, store.RecorderOptions{Logger: logger, Now: clock.Now})}, nil
+			opened = measure(opened, counted)
+			return &pooledStore{store: opened, keys: keys, events: store.OpenRecorder(opened, store.RecorderOptions{
+				Logger: logger, Now: clock.Now,
+				Lost: func(n int) { counted.eventsLost.WithLabelValues("store").Add(float64(n)) },
+			})}, nil
 		})
 		if err != nil {
 			return nil, err
@@ -174,6 +178,8 @@ type generation struct {
 	policies *mfa.Policies
 	post     *sender.Post
 	logger   *zap.Logger
+	// coverage says how many users have which factors; nil where the store cannot.
+	coverage coverageFunc
 
 	// uses counts the requests inside, and one for the configuration itself. At
 	// zero the pooled parts are given back, and it never rises again.
@@ -197,7 +203,7 @@ func newGeneration(a *App) (*generation, error) {
 }
 
 func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error) {
-	events := guard.Quiet(manyEvents{a.events(), pooled.store.events}, clock.Now)
+	events := manyEvents{countEvents{counted}, guard.Quiet(manyEvents{a.events(), pooled.store.events}, clock.Now)}
 	policies, err := newPolicies(a, pooled.store.store, events)
 	if err != nil {
 		return nil, err
@@ -207,7 +213,7 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, err
 	}
-	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, post, a.sites)
+	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites)
 	var g *generation
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies)

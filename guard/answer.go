@@ -81,6 +81,7 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 				Network: network(s.peer.Client), Host: s.req.Host,
 			})
 		}
+		s.decision.ID = d.ID // for logs and traces
 	}
 	who := askerOf(r)
 	if d.Action == mfa.Refuse {

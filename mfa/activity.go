@@ -90,8 +90,11 @@ func own(e *Event) (a Activity, ok bool) {
 		Host: e.Host, Network: e.Network, Agent: e.Agent, Decision: e.Decision,
 	}
 	words := strings.Fields(e.Detail)
-	if len(words) > 0 && strings.Trim(words[0], "abcdefghijklmnopqrstuvwxyz-_") == "" {
-		a.Did = words[0] // what follows is for administrators: reasons, names
+	if len(words) > 0 {
+		// What follows is for administrators: reasons, names.
+		if did := strings.TrimSuffix(words[0], ":"); strings.Trim(did, "abcdefghijklmnopqrstuvwxyz-_") == "" {
+			a.Did = did
+		}
 	}
 	if e.Name == EventAdmin {
 		a.Host, a.Network, a.Agent = "", "", "" // the administrator's

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // nowadays is alice on a clock of today: the store forgets by its own.
@@ -47,7 +48,7 @@ func TestGate_Activity(t *testing.T) {
 		mfa.Event{At: ago(27 * time.Hour), Name: mfa.EventDecision, User: user, Reason: "set_up:nothing_set_up", Decision: "D1"},
 		mfa.Event{At: ago(26 * time.Hour), Name: mfa.EventDecision, User: user, Reason: "refuse:not_member", Decision: "D2"},
 		mfa.Event{At: ago(25 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "remove-factors totp", Host: "console.example.com", Network: "198.51.100.0/24", Agent: "Firefox on Linux"},
-		mfa.Event{At: ago(24 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "bypass she cried on the phone, ask Carol"},
+		mfa.Event{At: ago(24 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "bypass: she cried on the phone, ask Carol"},
 		mfa.Event{At: ago(23 * time.Hour), Name: mfa.EventAdmin, User: user, Reason: "not_found", Detail: "unlock"},
 		mfa.Event{At: ago(22 * time.Hour), Name: mfa.EventReportOnly, User: user},
 		mfa.Event{At: ago(21 * time.Hour), Name: mfa.EventAdmin, User: user, OK: true, Detail: "{env.SECRET} and so on"},
@@ -115,7 +116,7 @@ func TestGate_Activity_Pages(t *testing.T) {
 // AC-131: nobody reads about others, whatever cursor and session they come with.
 func TestGate_AC131_ActivityIsOnesOwn(t *testing.T) {
 	w, out := nowadays(t)
-	bob := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "bob"))
+	bob := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "bob"))
 	var all []mfa.Event
 	for i := range 40 {
 		user, detail := out.Session.User, "alice"

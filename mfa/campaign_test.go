@@ -14,10 +14,7 @@ import (
 	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
-const (
-	day         = 24 * time.Hour
-	accountPage = "https://app.example.com/.mfa/account"
-)
+const accountPage = "https://app.example.com/.mfa/account"
 
 // drive is a gate with policies of its store, whose campaigns run.
 type drive struct {
@@ -111,7 +108,7 @@ func (d *drive) campaign(of mfa.OrganizationID) *mfa.CampaignInfo {
 // B37: what a campaign cannot be is refused in words that say what to write instead.
 func TestAdministration_B37_SetCampaign(t *testing.T) {
 	d := newDrive(t, mfa.PolicySettings{Factors: ptr(mfa.KindsOf(mfa.Passkey, mfa.TOTP, mfa.BackupCode))}, &mfa.Organization{ID: "fixed", Declared: true})
-	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme", Factors: mfa.KindsOf(mfa.Passkey)}))
+	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme", Factors: mfa.KindsOf(mfa.Passkey)}, false))
 	at := func(d2 time.Duration) time.Time { return d.clock().Add(d2) }
 	for _, tt := range []struct {
 		name string
@@ -131,8 +128,8 @@ func TestAdministration_B37_SetCampaign(t *testing.T) {
 		{"an unknown factor", mfa.CampaignInput{Deadline: at(day), Factors: 1 << 7}, "no goal"},
 		{"a reminder on the last day", mfa.CampaignInput{Deadline: at(9 * day), Remind: []time.Duration{23 * time.Hour}}, "write 1d or more"},
 		{"one after the deadline", mfa.CampaignInput{Deadline: at(9 * day), Remind: []time.Duration{-day}}, "write 1d or more"},
-		{"one before today", mfa.CampaignInput{Organization: "fixed", Deadline: at(9 * day), Remind: []time.Duration{10 * day}}, "10d before the deadline is over already: the deadline is in 9d"},
-		{"two in a day", mfa.CampaignInput{Deadline: at(9 * day), Remind: []time.Duration{36 * time.Hour, day}}, "1d12h and 1d are less than a day apart"},
+		{"one before today", mfa.CampaignInput{Organization: "fixed", Deadline: at(9 * day), Remind: []time.Duration{10 * day}}, "10d before the deadline is over already; write less"},
+		{"two in a day", mfa.CampaignInput{Deadline: at(9 * day), Remind: []time.Duration{36 * time.Hour, day}}, "36h and 1d are less than a day apart"},
 		{"twice the same", mfa.CampaignInput{Deadline: at(9 * day), Remind: []time.Duration{day, day}}, "less than a day apart"},
 		{"too many", mfa.CampaignInput{Deadline: at(99 * day), Remind: make([]time.Duration, 11)}, "write 10 at most"},
 		{"no such organization", mfa.CampaignInput{Organization: "nobody", Deadline: at(day)}, "not found"},
@@ -235,13 +232,13 @@ func TestAdministration_AC224_Campaigns(t *testing.T) {
 func TestGate_B37_CampaignFromStartToDeadline(t *testing.T) {
 	var none mfa.PolicySettings
 	d := newDrive(t, none)
-	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme", Name: "Acme & Co", Domains: []string{"acme.example"}}))
+	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme", Name: "Acme & Co", Domains: []string{"acme.example"}}, false))
 	d.person("ann", in("acme"), func(u *mfa.User) { u.Language = "de" })
 	d.person("ben", in("acme"), with(mfa.TOTP))
 	d.person("cay", in("acme"), func(u *mfa.User) { u.Disabled = true })
 	d.person("dan", in("acme"), func(u *mfa.User) { u.EmailVerified = false }) // B38
 	d.person("eve", func(u *mfa.User) { u.Email = "eve@acme.example" })        // by her address
-	d.person("fay")                                                           // nobody's
+	d.person("fay")                                                            // nobody's
 	d.person("gus", in("acme"), func(u *mfa.User) { u.Email = "" })
 	d.person("hal", in("acme"), func(u *mfa.User) { u.Email = "hal@acme.example" }) // both ways
 	d.person("ida", in("acme"), with(mfa.BackupCode))
@@ -355,18 +352,48 @@ func TestGate_B37_DeadlineOfEverybody(t *testing.T) {
 	}
 }
 
+// B35: a deadline that would lock every administrator out requires nothing, and
+// says why.
+func TestGate_B37_DeadlineRejectsLockout(t *testing.T) {
+	for _, of := range []mfa.OrganizationID{"", "acme"} {
+		var none mfa.PolicySettings
+		d := newDrive(t, none)
+		must(t, d.store.UpdatePolicySettings(t.Context(), func(s *mfa.PolicySettings) error {
+			// Whoever has no factor needs an administrator's pass for the first.
+			s.Optional, s.Enrollment = ptr(true), ptr(mfa.Enrollment{})
+			return nil
+		}))
+		must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme"}, false))
+		d.person("root", in("acme"), func(u *mfa.User) { u.Admin = true })
+		d.start(mfa.CampaignInput{Organization: of, Deadline: d.clock().Add(day), Require: true})
+		d.wait(day)
+		d.run()
+		if p := d.policies.Current(); !p.Optional || p.Organizations.Find("acme").Require {
+			t.Errorf("%q: it is required", of)
+		}
+		c := d.campaign(of)
+		if c.Done.IsZero() || !strings.Contains(c.Note, "no administrator could sign in any more") {
+			t.Errorf("%q: %+v", of, c)
+		}
+		e := d.events.Named(mfa.EventCampaign)
+		if len(e) != 1 || e[0].OK || e[0].Reason != "lockout" {
+			t.Errorf("%q: %+v", of, e)
+		}
+	}
+}
+
 // A campaign whose organization is gone reminds nobody and requires nothing.
 func TestGate_B37_OrganizationIsGone(t *testing.T) {
 	var none mfa.PolicySettings
 	d := newDrive(t, none, &mfa.Organization{ID: "fixed", Declared: true})
-	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme"}))
+	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme"}, false))
 	d.person("ann", in("acme"))
 	d.person("ben", in("fixed"))
 	for _, of := range []mfa.OrganizationID{"acme", "fixed"} {
 		d.start(mfa.CampaignInput{Organization: of, Deadline: d.clock().Add(2 * day), Remind: []time.Duration{day}})
 	}
 	must(t, d.desk.RemoveOrganization(t.Context(), "acme"))
-	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme"})) // another one of that name
+	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme"}, false)) // another one of that name
 	if _, err := d.desk.Campaign(t.Context(), "acme"); !errors.Is(err, mfa.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
@@ -612,8 +639,8 @@ func TestGate_B37_Prompt(t *testing.T) {
 		s.Optional = ptr(true)
 		return nil
 	}))
-	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme", Name: "Acme"}))
-	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "other"}))
+	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme", Name: "Acme"}, false))
+	must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "other"}, false))
 	_, _, out := d.alice()
 	prompt := func() *mfa.CampaignPrompt {
 		t.Helper()

@@ -449,8 +449,8 @@ func reasonOf(err error) string {
 	var password *PasswordError
 	var organization *OrganizationError
 	var policy *PolicyError
-	var lockout *LockoutError
 	var campaign *CampaignError
+	var lockout *LockoutError
 	switch {
 	case err == nil:
 		return ""

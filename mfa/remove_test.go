@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // credentials returns the IDs of the user's factors of that kind.
@@ -137,7 +138,7 @@ func TestGate_B34_Abandoned(t *testing.T) {
 			}
 			// An administrator's reset opens it anew (rule B17).
 			w.wait(time.Minute)
-			must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+			must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 			in := as[*mfa.Outcome](t)(w.signIn("alice"))
 			_, err := w.gate.BeginTOTP(ctx, w.at, in.Session.ID)
 			if test.open.Open != (err == nil) {
@@ -187,7 +188,9 @@ func TestGate_B34_Refusals(t *testing.T) {
 			w.policy.ReportOnly = true // or the session would be asked first
 			w.post.Off(mfa.Email)
 		}, is(mfa.ErrLastFactor)},
-		{"the user was disabled", func(w *world, _ *mfa.Outcome) { must(w.t, w.gate.SetDisabled(w.t.Context(), "alice", true)) }, is(mfa.ErrNoSession)},
+		{"the user was disabled", func(w *world, _ *mfa.Outcome) {
+			must(w.t, mfatest.NewDesk(w.gate).SetDisabled(w.t.Context(), "alice", true))
+		}, is(mfa.ErrNoSession)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)

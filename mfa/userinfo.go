@@ -166,10 +166,13 @@ func (a *Administration) Find(ctx context.Context, name string) (*UserInfo, erro
 	return a.info(ctx, u)
 }
 
-// FindID is Find for who needs nothing but the ID.
+// FindID is Find for who wants to change something and needs nothing but the ID. That
+// nobody has the name is recorded, like everything that was tried.
 func (a *Administration) FindID(ctx context.Context, name string) (UserID, error) {
 	u, err := a.named(ctx, name)
 	if err != nil {
+		e := a.event(nil, Event{Name: EventAdmin, Reason: reasonOf(err), UserName: name, Detail: "find"})
+		a.g.cfg.Events.Record(ctx, e)
 		return "", err
 	}
 	return u.ID, nil

@@ -147,6 +147,7 @@ func New(cfg Config) (*Pages, error) {
 		"set-up/confirm":        {get: p.serveConfirm, post: p.postConfirm},
 		"set-up/confirm/send":   {post: p.postConfirmSend},
 		"set-up/pass":           {get: p.servePass, post: p.postPass},
+		"account/activity":      {get: p.serveActivity},
 		"account/devices":       {get: p.serveDevices},
 		"account/forget-device": {post: p.postForgetDevice},
 
