@@ -168,6 +168,9 @@ type generation struct {
 	gate   *mfa.Gate
 	guard  *guard.Guard
 	pages  http.Handler
+	// console is what a host without an app serves: the pages, and with them those for
+	// administrators. What programs administrate with belongs into it as well.
+	console http.Handler
 	// policies is the policy as it holds now; commands and forms change it while the
 	// gateway runs.
 	policies *mfa.Policies
@@ -256,15 +259,17 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	}
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
-		Brand:      pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
-		LinkOrigin: a.letterOrigin(),
-		Now:        clock.Now, Logger: a.ctx.Slogger(),
+		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
+		LinkOrigin:     a.letterOrigin(),
+		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
+		Apps:           a.linkOrigins(),
+		Now:            clock.Now, Logger: a.ctx.Slogger(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the pages: %w", err)
 	}
 	front.SetRefusals(people)
-	g := &generation{key: key, pooled: pooled, gate: gate, guard: front, pages: people, logger: a.logger, policies: policies}
+	g := &generation{key: key, pooled: pooled, gate: gate, guard: front, pages: people, console: people.Console(), logger: a.logger, policies: policies}
 	g.uses.Store(1)
 	return g, nil
 }
