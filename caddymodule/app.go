@@ -148,6 +148,7 @@ type App struct {
 	// handlers counts the handlers of this configuration. They are provisioned one
 	// after the other, and all of them before Start.
 	handlers int
+	consoles int // likewise, hosts with a console
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 
@@ -360,6 +361,9 @@ func (a *App) issuer() string {
 // before this is done; they wait for it (enter).
 func (a *App) Start() error {
 	if err := a.checkRoutes(); err != nil {
+		return err
+	}
+	if err := a.checkConsoles(); err != nil {
 		return err
 	}
 	rt, err := newGeneration(a)

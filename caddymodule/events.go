@@ -140,7 +140,7 @@ func (a *App) announce(g *generation) {
 
 // warnOfSites says what is the matter with the sites that are protected.
 func (a *App) warnOfSites(protected sites) {
-	if a.handlers == 0 {
+	if a.handlers == 0 && a.consoles == 0 {
 		a.logger.Warn("nothing is protected: there are global options for mfa, but no site has the directive; write in each site that needs it: mfa")
 	}
 	if len(protected.origins) > 1 && a.Domain == "" {

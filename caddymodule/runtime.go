@@ -173,6 +173,9 @@ type generation struct {
 	gate   *mfa.Gate
 	guard  *guard.Guard
 	pages  http.Handler
+	// console is what a host without an app serves: the same, and with it what is for
+	// administrators and their programs.
+	console http.Handler
 	// policies is the policy as it holds now; commands and forms change it while the
 	// gateway runs.
 	policies *mfa.Policies
@@ -268,20 +271,25 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	}
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
-		Brand:      pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
-		LinkOrigin: a.letterOrigin(),
-		Now:        clock.Now, Logger: a.ctx.Slogger(),
+		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
+		LinkOrigin:     a.letterOrigin(),
+		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
+		Apps:           a.linkOrigins(),
+		Now:            clock.Now, Logger: a.ctx.Slogger(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the pages: %w", err)
 	}
 	front.SetRefusals(people)
-	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger()})
+	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger(), Origins: a.linkOrigins()})
 	if err != nil {
 		return nil, err // it says what it was making
 	}
-	g := &generation{key: key, pooled: pooled, gate: gate, guard: front, pages: edges{people, programs}, logger: a.logger, policies: policies}
-	g.coverage = func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) }
+	g := &generation{
+		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
+		pages: edges{people, programs}, console: edges{people.Console(), programs.Console()},
+		coverage: func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) },
+	}
 	g.uses.Store(1)
 	return g, nil
 }

@@ -110,7 +110,17 @@ func (a *App) linkOrigin() string {
 	if list := a.sites().origins; len(list) > 0 {
 		return list[0]
 	}
+	if list := a.consoleOrigins(); len(list) > 0 {
+		return list[0] // there is no app yet
+	}
 	return "https://localhost"
+}
+
+// linkOrigins returns the addresses of the apps, for the links of the console. They are
+// looked for once.
+func (a *App) linkOrigins() func() []string {
+	list := a.sites().origins
+	return func() []string { return list }
 }
 
 // letterOrigin is the address that the link of a letter begins with, where a stranger
