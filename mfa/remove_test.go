@@ -188,7 +188,9 @@ func TestGate_B34_Refusals(t *testing.T) {
 			w.policy.ReportOnly = true // or the session would be asked first
 			w.post.Off(mfa.Email)
 		}, is(mfa.ErrLastFactor)},
-		{"the user was disabled", func(w *world, _ *mfa.Outcome) { must(w.t, mfatest.NewDesk(w.gate).SetDisabled(w.t.Context(), "alice", true)) }, is(mfa.ErrNoSession)},
+		{"the user was disabled", func(w *world, _ *mfa.Outcome) {
+			must(w.t, mfatest.NewDesk(w.gate).SetDisabled(w.t.Context(), "alice", true))
+		}, is(mfa.ErrNoSession)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
