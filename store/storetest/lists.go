@@ -232,6 +232,13 @@ var lists = []test{
 		}
 		agree(t, s)
 	}},
+	{"a_name_that_changes_in_nothing_but_its_case_moves", func(t *testing.T, s mfa.Store) {
+		must(t, s.CreateUser(ctx, newUser("alice"))) // its terms stay what they are
+		must(t, s.UpdateUser(ctx, "id-alice", func(u *mfa.User) error { u.Name = "Alice"; return nil }))
+		agree(t, s)
+		same(t, listed(t, s, mfa.UserQuery{}, 5), []string{"Alice"})
+		same(t, listed(t, s, mfa.UserQuery{Search: "alice"}, 5), []string{"Alice"})
+	}},
 	{"lists_and_counters_agree_with_the_users", func(t *testing.T, s mfa.Store) {
 		for i := range 150 {
 			must(t, s.CreateUser(ctx, person(i)))
