@@ -68,7 +68,7 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
 	defer v.leave()
-	at := desk{gate: v.gate, policies: v.policies, sites: app.sites()}
+	at := newDesk(v.gate, v.policies, app.sites())
 	out, err := at.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}

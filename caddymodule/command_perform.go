@@ -173,7 +173,7 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 	if err != nil {
 		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
-	answer, err = desk{gate, policies, cfg.sites(app)}.perform(ctx, op, in)
+	answer, err = newDesk(gate, policies, cfg.sites(app)).perform(ctx, op, in)
 	if closeErr := recorder.Close(ctx); err == nil {
 		err = closeErr
 	}

@@ -21,8 +21,23 @@ import (
 // or on its store while it is down.
 type desk struct {
 	gate     *mfa.Gate
+	admin    *mfa.Administration
 	policies *mfa.Policies
 	sites    sites
+}
+
+func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {
+	return desk{gate, gate.As(mfa.OnMachine()), policies, sites}
+}
+
+// on does something to the user of that name: people name each other, and the
+// administration goes by IDs.
+func (d desk) on(ctx context.Context, name string, do func(mfa.UserID) error) error {
+	id, err := d.admin.FindID(ctx, name)
+	if err != nil {
+		return err
+	}
+	return do(id)
 }
 
 // What an administrator can have asked wrongly, besides the Gate's own answers.
@@ -58,14 +73,21 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.makeLink(in, func() (string, error) { return d.gate.SetupLink(ctx) })
 	case opInvite:
 		answer, err := d.makeLink(in, func() (string, error) {
-			return d.gate.Invite(ctx, mfa.InviteInput{
-				Name: in.Name, DisplayName: in.DisplayName, Email: in.Email, Phone: in.Phone, Groups: in.Groups, Admin: in.Admin,
+			token, _, err := d.admin.Invite(ctx, mfa.InviteInput{
+				Name: in.Name, DisplayName: in.DisplayName, Email: in.Email, Phone: in.Phone, Groups: in.Groups, Role: roleOf(in.Admin),
 				Organizations: organizationIDs(in.Organizations),
 			})
+			return token, err
 		})
 		return d.mindDisabled(ctx, in.Name, "the link", answer, inviteError(in, err))
 	case opResetPassword:
-		answer, err := d.makeLink(in, func() (string, error) { return d.gate.ResetPassword(ctx, in.Name) })
+		answer, err := d.makeLink(in, func() (token string, err error) {
+			err = d.on(ctx, in.Name, func(id mfa.UserID) error {
+				token, err = d.admin.ResetPassword(ctx, id)
+				return err
+			})
+			return token, err
+		})
 		return d.mindDisabled(ctx, in.Name, "the link", answer, err)
 	case opEnrollmentPass, opBypass:
 		return d.makePass(ctx, op, in)
@@ -76,11 +98,11 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 	case opRemoveFactors:
 		return d.removeFactors(ctx, in)
 	case opUnlock:
-		return d.show(ctx, in.Name, "Failed attempts are forgotten: %s can try again at once.", d.gate.Unlock(ctx, in.Name))
+		return d.show(ctx, in.Name, "Failed attempts are forgotten: %s can try again at once.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.Unlock(ctx, id) }))
 	case opDisable:
-		return d.show(ctx, in.Name, "%s is shut out, and every session of theirs has ended.", d.gate.SetDisabled(ctx, in.Name, true))
+		return d.show(ctx, in.Name, "%s is shut out, and every session of theirs has ended.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.SetDisabled(ctx, id, true) }))
 	case opEnable:
-		return d.show(ctx, in.Name, "%s may sign in again.", d.gate.SetDisabled(ctx, in.Name, false))
+		return d.show(ctx, in.Name, "%s may sign in again.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.SetDisabled(ctx, id, false) }))
 	case opOrgList, opOrgShow, opOrgSet, opOrgRemove, opOrgAdd, opOrgDrop:
 		return d.organizations(ctx, op, in)
 	case opPolicyShow, opPolicySet, opPolicyClear:
@@ -91,6 +113,13 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.explain(ctx, in.Decision)
 	}
 	return nil, fmt.Errorf("%q: %w", op, errOperation)
+}
+
+func roleOf(admin bool) mfa.Role {
+	if admin {
+		return mfa.RoleAdmin
+	}
+	return mfa.RoleNone
 }
 
 // pageOf returns how long a page is to be.
@@ -110,7 +139,7 @@ func (d desk) list(ctx context.Context, in adminRequest) (*adminAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, next, err := d.gate.Users(ctx, in.Prefix, in.After, limit)
+	users, next, err := d.admin.Users(ctx, mfa.UserFilter{Search: in.Prefix}, in.After, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +152,7 @@ func (d desk) show(ctx context.Context, name, done string, err error) (*adminAns
 	if err != nil {
 		return nil, err
 	}
-	u, err := d.gate.UserInfo(ctx, name)
+	u, err := d.admin.Find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +167,7 @@ func (d desk) removeFactors(ctx context.Context, in adminRequest) (*adminAnswer,
 	if in.Factor != "" && !factorsHere.Has(kind) {
 		return nil, fmt.Errorf("%q: %w", in.Factor, errFactor)
 	}
-	u, err := d.gate.UserInfo(ctx, in.Name)
+	u, err := d.admin.Find(ctx, in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +183,7 @@ func (d desk) removeFactors(ctx context.Context, in adminRequest) (*adminAnswer,
 	case !held(""):
 		done = "%s had no second factor. Every session of theirs has ended."
 	}
-	answer, err := d.show(ctx, in.Name, done, d.gate.RemoveFactors(ctx, in.Name, kind))
+	answer, err := d.show(ctx, in.Name, done, d.admin.RemoveFactors(ctx, u.ID, kind))
 	if err == nil && len(answer.User.Factors) == 0 {
 		answer.Note = d.wayBack(answer.User)
 	}
@@ -183,7 +212,7 @@ func (d desk) makePass(ctx context.Context, op string, in adminRequest) (*adminA
 			return nil, wrong("%q is no time from one minute to 7 days; write for example: --for 24h", in.For)
 		}
 	}
-	u, err := d.gate.UserInfo(ctx, in.Name)
+	u, err := d.admin.Find(ctx, in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -193,14 +222,14 @@ func (d desk) makePass(ctx context.Context, op string, in adminRequest) (*adminA
 		if err != nil {
 			return nil, err
 		}
-		if answer.Secret, answer.Expires, err = d.gate.Bypass(ctx, in.Name, life, why); err != nil {
+		if answer.Secret, answer.Expires, err = d.admin.Bypass(ctx, u.ID, life, why); err != nil {
 			return nil, err
 		}
 		if len(u.Factors) == 0 {
 			answer.Note = fmt.Sprintf("%s has no second factor, so there is nothing that it could stand for. What lets them set one up: secondgate mfa users enrollment-pass %s", u.Name, u.Name)
 		}
 	} else {
-		if answer.Secret, answer.Expires, err = d.gate.EnrollmentPass(ctx, in.Name, life); err != nil {
+		if answer.Secret, answer.Expires, err = d.admin.EnrollmentPass(ctx, u.ID, life); err != nil {
 			return nil, err
 		}
 		if len(u.Factors) > 0 {
@@ -255,7 +284,7 @@ func (d desk) mindDisabled(ctx context.Context, name, what string, answer *admin
 	if err != nil {
 		return nil, err
 	}
-	if u, err := d.gate.UserInfo(ctx, name); err == nil && u.Disabled {
+	if u, err := d.admin.Find(ctx, name); err == nil && u.Disabled {
 		answer.Note = fmt.Sprintf("%s is disabled, so %s does not work yet. To let them in: secondgate mfa users enable %s", u.Name, what, u.Name)
 	}
 	return answer, nil

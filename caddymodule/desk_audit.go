@@ -31,7 +31,7 @@ func (d desk) audit(ctx context.Context, in adminRequest) (*adminAnswer, error) 
 		}
 		q.Since = clock.Now().Add(-ago)
 	}
-	events, next, err := d.gate.Audit(ctx, q, in.After, limit)
+	events, next, err := d.admin.Audit(ctx, q, in.After, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (d desk) audit(ctx context.Context, in adminRequest) (*adminAnswer, error) 
 
 // explain says in words what a decision was about.
 func (d desk) explain(ctx context.Context, id string) (*adminAnswer, error) {
-	e, err := d.gate.DecisionEvent(ctx, id)
+	e, err := d.admin.Decision(ctx, id)
 	if errors.Is(err, mfa.ErrNotFound) {
 		return nil, fmt.Errorf("%w among the events that are kept; is the ID as the page showed it?", err)
 	}

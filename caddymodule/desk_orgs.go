@@ -98,7 +98,7 @@ func (d desk) organizations(ctx context.Context, op string, in adminRequest) (*a
 	case opOrgSet:
 		return d.setOrganization(ctx, id, in.Settings)
 	case opOrgRemove:
-		if err := d.gate.RemoveOrganization(ctx, id); err != nil {
+		if err := d.admin.RemoveOrganization(ctx, id); err != nil {
 			return nil, err
 		}
 		return &adminAnswer{Done: fmt.Sprintf("The organization %s is removed. Its routes refuse everybody. Who was made a member of it by hand is one again when an organization of that name is made again.", id)}, nil
@@ -140,7 +140,7 @@ func (d desk) setOrganization(ctx context.Context, id mfa.OrganizationID, settin
 	if d.organization(id) != nil {
 		done = "The organization %s asks this now, and nothing else; it holds from the next request on."
 	}
-	err = d.gate.SetOrganization(ctx, *o)
+	err = d.admin.SetOrganization(ctx, *o)
 	if errors.Is(err, mfa.ErrName) {
 		return nil, fmt.Errorf("%q cannot be the name of an organization: it has no comma, semicolon or bar and no control character (%w)", o.Name, err)
 	}
@@ -155,7 +155,7 @@ func (d desk) setOrganization(ctx context.Context, id mfa.OrganizationID, settin
 }
 
 func (d desk) addMember(ctx context.Context, id mfa.OrganizationID, name string) (*adminAnswer, error) {
-	err := d.gate.SetMember(ctx, name, id, true)
+	err := d.on(ctx, name, func(user mfa.UserID) error { return d.admin.SetMember(ctx, user, id, true) })
 	if errors.Is(err, mfa.ErrLimit) {
 		return nil, fmt.Errorf("%s is a member of %d organizations by hand, and that is the most (%w)", name, mfa.MaxOrganizations, err)
 	}
@@ -163,7 +163,7 @@ func (d desk) addMember(ctx context.Context, id mfa.OrganizationID, name string)
 }
 
 func (d desk) dropMember(ctx context.Context, id mfa.OrganizationID, name string) (*adminAnswer, error) {
-	u, err := d.gate.UserInfo(ctx, name)
+	u, err := d.admin.Find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (d desk) dropMember(ctx context.Context, id mfa.OrganizationID, name string
 	if !slices.Contains(u.Organizations, id) {
 		done = "%s was no member of " + string(id) + " by hand: nothing was changed."
 	} else {
-		err = d.gate.SetMember(ctx, name, id, false)
+		err = d.admin.SetMember(ctx, u.ID, id, false)
 	}
 	answer, err := d.show(ctx, name, done, err)
 	if err == nil && slices.Contains(answer.User.ByAddress, id) {

@@ -51,6 +51,24 @@ func (m manyEvents) Record(ctx context.Context, e mfa.Event) {
 	}
 }
 
+// Keep implements mfa.KeptEvents: those that keep events say whether they did, and only
+// then are the others told.
+func (m manyEvents) Keep(ctx context.Context, e mfa.Event) error {
+	for _, events := range m {
+		if kept, ok := events.(mfa.KeptEvents); ok {
+			if err := kept.Keep(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	for _, events := range m {
+		if _, ok := events.(mfa.KeptEvents); !ok {
+			events.Record(ctx, e)
+		}
+	}
+	return nil
+}
+
 type eventField struct{ key, value string }
 
 // eventFields are the fields of an event that say something.
@@ -74,6 +92,8 @@ func eventFields(e mfa.Event) []eventField {
 	add("host", e.Host)
 	add("decision", e.Decision)
 	add("detail", e.Detail)
+	add("actor", e.Actor)
+	add("actor_id", string(e.ActorID))
 	return list
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // setUp asks for a code to an address that is typed.
@@ -196,7 +197,7 @@ func TestGate_B15_PasswordAloneAddsNothing(t *testing.T) {
 	w, ctx := lettered(t), t.Context()
 	p, _ := w.addPhone(w.signUp(alicesMail).Session.ID)
 	w.wait(time.Hour)
-	pass, _, err := w.gate.EnrollmentPass(ctx, alicesMail, 0)
+	pass, _, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, alicesMail, 0)
 	must(t, err)
 	for name, in := range map[string]*mfa.Outcome{
 		"a password": as[*mfa.Outcome](t)(w.gate.SignIn(ctx, w.at, "local", alicesMail, goodPassword)),
@@ -348,7 +349,7 @@ func TestGate_B17_Modes(t *testing.T) {
 				if test.want == nil {
 					return
 				}
-				pass, _, err := w.gate.EnrollmentPass(ctx, "alice", 0)
+				pass, _, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", 0)
 				must(t, err)
 				out := as[*mfa.Outcome](t)(w.gate.UsePass(ctx, w.at, in.Session.ID, strings.ToLower(pass)))
 				w.addPhone(out.Session.ID)
@@ -394,7 +395,7 @@ func TestGate_Pass(t *testing.T) {
 	w.policy.Enrollment = mfa.Enrollment{}
 	in := as[*mfa.Outcome](t)(w.signIn("alice"))
 	id := in.Session.ID
-	pass, expires, err := w.gate.EnrollmentPass(ctx, "alice", 0)
+	pass, expires, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", 0)
 	must(t, err)
 	if expires.Sub(w.clock()) != mfa.PassLife || len(strings.ReplaceAll(pass, "-", "")) != 16 {
 		t.Errorf("%q until %s", pass, expires)
@@ -402,23 +403,23 @@ func TestGate_Pass(t *testing.T) {
 	if text := fmt.Sprintf("%+v", w.events.All()); strings.Contains(text, pass) {
 		t.Error("I9: the pass is in an event")
 	}
-	_, expires, err = w.gate.EnrollmentPass(ctx, "alice", 1000*time.Hour)
+	_, expires, err = mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", 1000*time.Hour)
 	if err != nil || expires.Sub(w.clock()) != mfa.MaxPassLife {
 		t.Errorf("%s, %v", expires.Sub(w.clock()), err)
 	}
-	_, _, err = w.gate.EnrollmentPass(ctx, "nobody", 0)
+	_, _, err = mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "nobody", 0)
 	wants(t, err, mfa.ErrNotFound)
 
-	bobs, _, err := w.gate.EnrollmentPass(ctx, "bob", 0)
+	bobs, _, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "bob", 0)
 	must(t, err)
-	bypass, _, err := w.gate.Bypass(ctx, "alice", 0, "x")
+	bypass, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "x")
 	must(t, err)
-	link := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+	link := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 	for what, bad := range map[string]string{"another user's": bobs, "a bypass": bypass, "a link": link, "nothing": "", "made up": "AAAA-AAAA-AAAA-AAAA"} {
 		if _, err := w.gate.UsePass(ctx, w.elsewhere(what), id, bad); !errors.Is(err, mfa.ErrRejected) {
 			t.Errorf("%s: %v", what, err)
 		}
-		must(t, w.gate.Unlock(ctx, "alice"))
+		must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 	}
 	// Bob's is bob's still, and the link a link.
 	bob := as[*mfa.Outcome](t)(w.signIn("bob"))
@@ -434,13 +435,13 @@ func TestGate_Pass(t *testing.T) {
 	wants(t, err, mfa.ErrRejected)
 
 	// AC-108, AC-089.
-	late, _, err := w.gate.EnrollmentPass(ctx, "alice", time.Hour)
+	late, _, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", time.Hour)
 	must(t, err)
 	w.wait(time.Hour)
 	in = as[*mfa.Outcome](t)(w.signIn("alice"))
 	_, err = w.gate.UsePass(ctx, w.at, in.Session.ID, late)
 	wants(t, err, mfa.ErrRejected)
-	must(t, w.gate.Unlock(ctx, "alice"))
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 	compared := 0
 	for i := range 20 {
 		if _, err := w.gate.UsePass(ctx, w.elsewhere(fmt.Sprint(i)), in.Session.ID, "AAAA"); !throttled(err) {
@@ -451,14 +452,14 @@ func TestGate_Pass(t *testing.T) {
 		t.Errorf("%d wrong passes were compared, want 5", compared)
 	}
 	// Guessing at passes touches no factor (AC-097).
-	pass, _, err = w.gate.EnrollmentPass(ctx, "alice", 0)
+	pass, _, err = mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", 0)
 	must(t, err)
-	must(t, w.gate.Unlock(ctx, "alice"))
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 	out = as[*mfa.Outcome](t)(w.gate.UsePass(ctx, w.at, in.Session.ID, pass))
 	w.addPhone(out.Session.ID)
 	// Where something is enrolled a pass opens nothing (B15).
 	w.wait(time.Hour)
-	pass, _, err = w.gate.EnrollmentPass(ctx, "alice", 0)
+	pass, _, err = mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", 0)
 	must(t, err)
 	_, err = w.gate.UsePass(ctx, w.at, w.half("alice"), pass)
 	wants(t, err, mfa.ErrNotOwed)
@@ -471,7 +472,7 @@ func TestGate_B29_Bypass(t *testing.T) {
 	p, out := w.addPhone(w.invited("alice").Session.ID)
 	user := out.Session.User
 	w.wait(time.Hour)
-	code, _, err := w.gate.Bypass(ctx, "alice", 0, "lost phone")
+	code, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "lost phone")
 	must(t, err)
 	if e := w.events.Named(mfa.EventAdmin); !strings.Contains(e[len(e)-1].Detail, "lost phone") || strings.Contains(fmt.Sprintf("%+v", e), code) {
 		t.Errorf("%+v", e[len(e)-1])
@@ -491,7 +492,7 @@ func TestGate_B29_Bypass(t *testing.T) {
 	w.wantsNext(in, nil, mfa.Allow, "")
 
 	// Skipped, it is a session that changes no factor, and no route of its own asks for less.
-	code, _, err = w.gate.Bypass(ctx, "alice", 0, "")
+	code, _, err = mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "")
 	must(t, err)
 	out = as[*mfa.Outcome](t)(w.gate.VerifyBypass(ctx, w.at, w.half("alice"), code))
 	out = as[*mfa.Outcome](t)(w.gate.Skip(ctx, w.at, out.Session.ID))
@@ -521,7 +522,7 @@ func TestGate_AC156_BypassOfAnUnknownFactor(t *testing.T) {
 	w, ctx := lettered(t), t.Context()
 	user := w.invited("alice").Session.User
 	w.change(user, func(u *mfa.User) { u.Credentials = []mfa.Credential{{ID: "future", Kind: "retina"}} })
-	code, _, err := w.gate.Bypass(ctx, "alice", 0, "")
+	code, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "")
 	must(t, err)
 	out, err := w.gate.VerifyBypass(ctx, w.at, w.half("alice"), code)
 	out = w.wantsNext(out, err, mfa.SetUp, mfa.ReasonOnlyCodes)
@@ -598,7 +599,7 @@ func TestGate_AC097_WornOutPasses(t *testing.T) {
 	for i := range 6 {
 		_, _ = w.gate.VerifyBypass(ctx, w.elsewhere(fmt.Sprint(i)), id, "AAAA-AAAA-AAAA-AAAA")
 	}
-	code, _, err := w.gate.Bypass(ctx, "alice", 0, "lost")
+	code, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "lost")
 	must(t, err)
 	out, err := w.gate.VerifyBypass(ctx, w.at, id, code)
 	w.wantsNext(out, err, mfa.SetUp, mfa.ReasonBypassed)

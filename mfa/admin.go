@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // SetupLink makes a link that creates an administrator's account, good once for
 // SetupLinkLife. Whoever may run commands on the machine may make one.
 func (g *Gate) SetupLink(ctx context.Context) (token string, err error) {
-	token, _, err = g.makeLink(ctx, ForSetupLink, "", SetupLinkLife, nil)
-	g.admin(ctx, nil, "", "setup-link", err)
+	a := g.As(OnMachine())
+	err = a.act(ctx, nil, "setup-link", func() error {
+		token, _, err = g.makeLink(ctx, ForSetupLink, "", SetupLinkLife, nil)
+		return err
+	})
 	return token, err
 }
 
@@ -24,7 +26,9 @@ type InviteInput struct {
 	Email       string
 	Phone       string // it is not verified, and so it signs nobody in
 	Groups      []string
-	Admin       bool
+	Role        Role
+	// AdminOf are organizations whose members the person is to administrate.
+	AdminOf []OrganizationID
 	// Organizations are those that the person will be a member of.
 	Organizations []OrganizationID
 }
@@ -34,47 +38,143 @@ type InviteInput struct {
 // came, it makes a new link, the old one dies, and what in says holds beside what
 // was said before. ErrName, ErrCountry, ErrNameTaken, ErrNotFound of an organization,
 // ErrLimit.
-func (g *Gate) Invite(ctx context.Context, in InviteInput) (token string, err error) {
-	token, u, err := g.invite(ctx, in)
-	g.admin(ctx, u, in.Name, "invite", err)
-	return token, err
+//
+// An organization's administrator invites into that organization, and chooses neither
+// groups, which say to apps what somebody may do there, nor roles.
+func (a *Administration) Invite(ctx context.Context, in InviteInput) (token string, u *UserInfo, err error) {
+	what := "invite " + in.Name
+	if in.Role != RoleNone || len(in.AdminOf) > 0 {
+		what += " as " + rolesText(in.Role, in.AdminOf)
+	}
+	invited, err := a.invite(ctx, in, what, &token)
+	if err != nil {
+		a.refused(ctx, invited, what, err)
+		return "", nil, err
+	}
+	info := userInfo(invited)
+	return token, &info, nil
 }
 
-func (g *Gate) invite(ctx context.Context, in InviteInput) (string, *User, error) {
+func (a *Administration) mayInvite(in *InviteInput) error {
+	if err := a.may(ChangeUsers, nil); err != nil {
+		return err
+	}
+	if (in.Role != RoleNone || len(in.AdminOf) > 0) && !a.actor.Powers.Has(ManageRoles) {
+		return ErrRole
+	}
+	if of := a.actor.Organization; of != "" {
+		for _, id := range in.Organizations {
+			if id != of {
+				return ErrNotFound
+			}
+		}
+		if len(in.Groups) > 0 {
+			return ErrNotAllowed
+		}
+		in.Organizations = []OrganizationID{of}
+	}
+	return nil
+}
+
+func (a *Administration) invite(ctx context.Context, in InviteInput, what string, token *string) (*User, error) {
+	if err := a.mayInvite(&in); err != nil {
+		return nil, err
+	}
+	fill, err := a.g.filling(in)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.g.newLocalUser(ctx, in.Name)
+	if errors.Is(err, ErrNameTaken) {
+		return a.inviteAgain(ctx, in.Name, what, fill, token)
+	}
+	if err != nil {
+		return nil, err
+	}
+	fill(u)
+	return u, a.act(ctx, u, what, func() error {
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		if err != nil {
+			return err
+		}
+		u.Link = id
+		if err := a.g.cfg.Store.CreateUser(ctx, u); errors.Is(err, ErrTaken) {
+			return ErrNameTaken
+		} else if err != nil {
+			return fmt.Errorf("making the account: %w", err)
+		}
+		*token = t
+		return nil
+	})
+}
+
+func (a *Administration) inviteAgain(ctx context.Context, name, what string, fill func(*User), token *string) (*User, error) {
+	u, err := a.g.localUser(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.may(ChangeUsers, u); err != nil {
+		// Somebody who was invited elsewhere is nobody of this organization.
+		return nil, ErrNameTaken
+	}
+	if len(u.Password) > 0 {
+		return u, ErrNameTaken // the account is in use; reset-password is for that
+	}
+	return u, a.act(ctx, u, what, func() error {
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		if err != nil {
+			return err
+		}
+		err = a.g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
+			if len(u.Password) > 0 {
+				return ErrNameTaken
+			}
+			// Asked again in the write: they may have been made a member elsewhere, or
+			// an administrator, since.
+			if err := a.may(ChangeUsers, u); err != nil {
+				return ErrNameTaken
+			}
+			fill(u)
+			u.Link = id
+			return nil
+		})
+		*token = t
+		return err
+	})
+}
+
+// filling checks what an invitation says of the person and returns what writes it.
+func (g *Gate) filling(in InviteInput) (func(*User), error) {
 	display, err := cleanText(in.DisplayName)
 	if err != nil {
-		return "", nil, fmt.Errorf("display name: %w", err)
+		return nil, fmt.Errorf("display name: %w", err)
 	}
 	email, err := cleanEmail(in.Email)
 	if err != nil {
-		return "", nil, fmt.Errorf("e-mail address: %w", err)
+		return nil, fmt.Errorf("e-mail address: %w", err)
 	}
 	phone, err := g.cleanPhone(in.Phone)
 	if err != nil {
-		return "", nil, fmt.Errorf("phone number: %w", err)
+		return nil, fmt.Errorf("phone number: %w", err)
 	}
 	var groups []string
 	for _, group := range in.Groups {
 		if group, err = cleanText(group); err != nil || group == "" {
-			return "", nil, fmt.Errorf("group: %w", ErrName)
+			return nil, fmt.Errorf("group: %w", ErrName)
 		}
 		if !slices.Contains(groups, group) {
 			groups = append(groups, group)
 		}
 	}
-	if err := g.checkOrganizations(in.Organizations); err != nil {
-		return "", nil, err
+	organizations, err := g.listed(in.Organizations)
+	if err != nil {
+		return nil, err
 	}
-	var organizations []OrganizationID
-	for _, id := range in.Organizations {
-		if !slices.Contains(organizations, id) {
-			organizations = append(organizations, id)
-		}
+	adminOf, err := g.listed(in.AdminOf)
+	if err != nil {
+		return nil, err
 	}
-	if len(organizations) > MaxOrganizations {
-		return "", nil, ErrLimit
-	}
-	fill := func(u *User) {
+	return func(u *User) {
 		if organizations != nil {
 			u.Organizations = organizations
 		}
@@ -90,27 +190,29 @@ func (g *Gate) invite(ctx context.Context, in InviteInput) (string, *User, error
 		if groups != nil {
 			u.Groups = groups
 		}
-		u.Admin = u.Admin || in.Admin
+		if adminOf != nil {
+			u.AdminOf = adminOf
+		}
+		u.Admin = u.Admin || in.Role == RoleAdmin
+		u.Auditor = u.Auditor || in.Role == RoleAuditor
+	}, nil
+}
+
+// listed returns organizations that there are, each once. ErrNotFound, ErrLimit.
+func (g *Gate) listed(ids []OrganizationID) ([]OrganizationID, error) {
+	if err := g.checkOrganizations(ids); err != nil {
+		return nil, err
 	}
-	u, err := g.newLocalUser(ctx, in.Name)
-	if errors.Is(err, ErrNameTaken) {
-		return g.inviteAgain(ctx, in.Name, fill)
+	var list []OrganizationID
+	for _, id := range ids {
+		if !slices.Contains(list, id) {
+			list = append(list, id)
+		}
 	}
-	if err != nil {
-		return "", nil, err
+	if len(list) > MaxOrganizations {
+		return nil, ErrLimit
 	}
-	fill(u)
-	token, id, err := g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
-	if err != nil {
-		return "", nil, err
-	}
-	u.Link = id
-	if err := g.cfg.Store.CreateUser(ctx, u); errors.Is(err, ErrTaken) {
-		return "", nil, ErrNameTaken
-	} else if err != nil {
-		return "", nil, fmt.Errorf("making the account: %w", err)
-	}
-	return token, u, nil
+	return list, nil
 }
 
 // cleanPhone returns a number as it is kept. Where no text messages are sent, nobody has
@@ -131,40 +233,31 @@ func (g *Gate) cleanPhone(s string) (string, error) {
 	return "+" + digits, nil
 }
 
-func (g *Gate) inviteAgain(ctx context.Context, name string, fill func(*User)) (string, *User, error) {
-	u, err := g.localUser(ctx, name)
-	if err != nil {
-		return "", nil, err
-	}
-	token, id, err := g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
-	if err != nil {
-		return "", nil, err
-	}
-	return token, u, g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-		if len(u.Password) > 0 {
-			return ErrNameTaken // the account is in use; reset-password is for that
-		}
-		fill(u)
-		u.Link = id
-		return nil
-	})
-}
-
 // ResetPassword makes a link with which the user chooses a new password, good
 // once for InvitationLife. Factors stay as they are: the link replaces the
-// password and nothing else.
-func (g *Gate) ResetPassword(ctx context.Context, name string) (token string, err error) {
-	u, err := g.localUser(ctx, name)
-	if err == nil {
-		var id string
-		if token, id, err = g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, nil); err == nil {
-			err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-				u.Link = id
-				return nil
-			})
+// password and nothing else. An organization's administrator makes none: with the
+// factors removed as well they could become the person.
+func (a *Administration) ResetPassword(ctx context.Context, id UserID) (token string, err error) {
+	check := func(u *User) error {
+		switch {
+		case a.actor.Organization != "":
+			return ErrRole
+		case u.Source != LocalSource:
+			return ErrNotAllowed
 		}
+		return a.own(u)
 	}
-	g.admin(ctx, u, name, "reset-password", err)
+	err = a.changeAny(ctx, id, "reset-password", check, func(u *User) error {
+		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, nil)
+		if err != nil {
+			return err
+		}
+		token = t
+		return a.update(ctx, u.ID, func(u *User) error {
+			u.Link = link
+			return nil
+		})
+	})
 	if err != nil {
 		return "", err
 	}
@@ -172,82 +265,198 @@ func (g *Gate) ResetPassword(ctx context.Context, name string) (token string, er
 }
 
 // RemoveFactors removes the user's factors of one kind, or all with "", ends the
-// user's sessions and opens enrollment anew (rules B17, B35).
-func (g *Gate) RemoveFactors(ctx context.Context, name string, kind Kind) error {
-	u, err := g.localUser(ctx, name)
-	if err == nil {
-		now := g.now()
+// user's sessions and opens enrollment anew (rules B17, B35). Nobody does it to
+// themselves: the account page asks for a proof as strong as what goes.
+func (a *Administration) RemoveFactors(ctx context.Context, id UserID, kind Kind) error {
+	return a.removeFactors(ctx, id, "remove-factors "+string(kind), kind, func(c Credential) bool { return kind == "" || c.Kind == kind })
+}
+
+// RemoveFactor is RemoveFactors for one credential. ErrNotFound.
+func (a *Administration) RemoveFactor(ctx context.Context, id UserID, cred CredentialID) error {
+	u, err := a.user(ctx, ChangeUsers, id)
+	what := "remove-factor " + string(cred)
+	if err != nil {
+		a.refused(ctx, u, what, err)
+		return err
+	}
+	c := u.Credential(cred)
+	if c == nil {
+		return ErrNotFound
+	}
+	return a.removeFactors(ctx, id, "remove-factor "+string(c.Kind)+" "+string(cred), c.Kind, func(c Credential) bool { return c.ID == cred })
+}
+
+func (a *Administration) removeFactors(ctx context.Context, id UserID, what string, kind Kind, gone func(Credential) bool) error {
+	return a.change(ctx, id, what, func(before *User) error {
+		now := a.g.now()
 		reset := Notice{Kind: NoticeReset, At: now, Factor: kind}
-		before := u
-		defer func() {
-			if err == nil {
-				g.tell(nil, before, reset)
-			}
-		}()
-		err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-			u.Credentials = slices.DeleteFunc(u.Credentials, func(c Credential) bool {
-				return kind == "" || c.Kind == kind
-			})
+		err := a.update(ctx, id, func(u *User) error {
+			u.Credentials = slices.DeleteFunc(u.Credentials, gone)
 			u.EnrollmentOpened = now
 			u.SkippedPrompt, u.SkippedCodes = "", false // asked again (rule B9)
 			u.endAll()
 			u.notify(reset)
 			return nil
 		})
-	}
-	if err == nil {
-		err = g.cfg.Store.EndUserSessions(ctx, u.ID, "")
-	}
-	if err == nil {
-		err = g.clearCounters(ctx, u.ID)
-	}
-	g.admin(ctx, u, name, "remove-factors "+string(kind), err)
-	return err
+		if err == nil {
+			a.g.tell(nil, before, reset)
+			err = a.g.cfg.Store.EndUserSessions(ctx, id, "")
+		}
+		if err == nil {
+			err = a.g.clearCounters(ctx, id)
+		}
+		return err
+	})
 }
 
 // Unlock forgets the failed attempts at the user's password and factors.
-func (g *Gate) Unlock(ctx context.Context, name string) error {
-	u, err := g.localUser(ctx, name)
-	if err == nil {
-		err = g.clearCounters(ctx, u.ID)
+func (a *Administration) Unlock(ctx context.Context, id UserID) error {
+	return a.changeAny(ctx, id, "unlock", nil, func(*User) error { return a.g.clearCounters(ctx, id) })
+}
+
+// ResetSkip lets the user be asked again for what they skipped (rule B9).
+func (a *Administration) ResetSkip(ctx context.Context, id UserID) error {
+	return a.changeAny(ctx, id, "reset-skip", nil, func(*User) error {
+		return a.update(ctx, id, func(u *User) error {
+			u.SkippedPrompt, u.SkippedCodes = "", false
+			return nil
+		})
+	})
+}
+
+// EndSessions ends one session of the user, or all with "", and then also what remembered
+// browsers stand for. ErrNotFound.
+func (a *Administration) EndSessions(ctx context.Context, id UserID, handle string) error {
+	what := "end-sessions"
+	if handle != "" {
+		what = "end-session " + handle
 	}
-	g.admin(ctx, u, name, "unlock", err)
-	return err
+	return a.changeAny(ctx, id, what, nil, func(*User) error {
+		if handle != "" {
+			return a.g.endLine(ctx, id, handle)
+		}
+		err := a.update(ctx, id, func(u *User) error {
+			u.endAll()
+			return nil
+		})
+		if err == nil {
+			err = a.g.cfg.Store.EndUserSessions(ctx, id, "")
+		}
+		return err
+	})
 }
 
 func (g *Gate) clearCounters(ctx context.Context, id UserID) error {
-	keys := []string{factorKey(id, Password)}
-	for _, k := range []Kind{"enroll_totp", "enroll_sms", "enroll_email", "confirm", "pass", "sign_in_email", "sign_in_sms"} {
-		keys = append(keys, factorKey(id, k))
-	}
-	for _, k := range kinds {
-		keys = append(keys, factorKey(id, k))
-	}
-	return g.clear(ctx, keys...)
+	return g.unlock(ctx, id, append([]Kind{Password, "enroll_totp", "enroll_sms", "enroll_email", "confirm", "pass", "sign_in_email", "sign_in_sms"}, kinds[:]...)...)
 }
 
 // SetDisabled disables a user, which ends all sessions, or enables one again.
-func (g *Gate) SetDisabled(ctx context.Context, name string, disabled bool) error {
-	u, err := g.localUser(ctx, name)
-	if err == nil {
-		err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-			u.Disabled = disabled
-			if disabled {
-				u.Link = ""
-				u.endAll()
-			}
-			return nil
-		})
-	}
-	if err == nil && disabled {
-		err = g.cfg.Store.EndUserSessions(ctx, u.ID, "")
-	}
-	detail := "enable"
+// ErrLastAdministrator.
+func (a *Administration) SetDisabled(ctx context.Context, id UserID, disabled bool) error {
+	what := "enable"
 	if disabled {
-		detail = "disable"
+		what = "disable"
 	}
-	g.admin(ctx, u, name, detail, err)
-	return err
+	return a.change(ctx, id, what, func(*User) error {
+		if !disabled {
+			return a.update(ctx, id, func(u *User) error {
+				u.Disabled = false
+				return nil
+			})
+		}
+		err := a.unlessLast(ctx, id, func() error {
+			return a.update(ctx, id, func(u *User) error {
+				u.Disabled, u.Link = true, ""
+				u.endAll()
+				return nil
+			})
+		})
+		if err == nil {
+			err = a.g.cfg.Store.EndUserSessions(ctx, id, "")
+		}
+		return err
+	})
+}
+
+// SetRole makes the user an administrator or an auditor of the whole gateway, or an
+// administrator of those organizations, and takes every other role away. It holds on the
+// next request. ErrLastAdministrator, ErrNotFound of an organization, ErrLimit.
+func (a *Administration) SetRole(ctx context.Context, id UserID, role Role, of []OrganizationID) error {
+	if err := a.may(ManageRoles, nil); err != nil {
+		return err
+	}
+	if role != RoleNone && role != RoleAdmin && role != RoleAuditor {
+		return ErrName
+	}
+	of, err := a.g.listed(of)
+	if err != nil {
+		return err
+	}
+	return a.change(ctx, id, "role "+rolesText(role, of), func(*User) error {
+		set := func() error {
+			return a.update(ctx, id, func(u *User) error {
+				u.Admin, u.Auditor, u.AdminOf = role == RoleAdmin, role == RoleAuditor, of
+				return nil
+			})
+		}
+		if role == RoleAdmin {
+			return set()
+		}
+		return a.unlessLast(ctx, id, set)
+	})
+}
+
+func rolesText(role Role, of []OrganizationID) string {
+	text := string(role)
+	for _, id := range of {
+		text += " admin of " + string(id)
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return "none"
+	}
+	return text
+}
+
+// unlessLast does what takes an administrator away, unless nobody else would be left. Two
+// who take each other's role away come one after the other, and the second is refused.
+func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() error) error {
+	a.g.roles.Lock()
+	defer a.g.roles.Unlock()
+	u, err := a.g.cfg.Store.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	if u.Admin && !u.Disabled {
+		others, err := a.g.administrators(ctx, 2)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(others, func(o *User) bool { return o.ID != id }) {
+			return ErrLastAdministrator
+		}
+	}
+	return do()
+}
+
+// administrators returns administrators of the whole gateway who are enabled, at most so
+// many.
+func (g *Gate) administrators(ctx context.Context, most int) (list []*User, err error) {
+	after := ""
+	for {
+		var page []*User
+		page, after, err = g.cfg.Store.ListUsers(ctx, UserQuery{Where: [][]Facet{{FacetRole}}, Not: []Facet{FacetDisabled}}, after, 100)
+		if err != nil {
+			return nil, fmt.Errorf("listing administrators: %w", err)
+		}
+		for _, u := range page {
+			if u.Admin && len(list) < most {
+				list = append(list, u)
+			}
+		}
+		if after == "" || len(list) >= most {
+			return list, nil
+		}
+	}
 }
 
 // localUser finds a user by name, or by an address that they have proven: who signed up
@@ -262,127 +471,4 @@ func (g *Gate) localUser(ctx context.Context, name string) (*User, error) {
 		err = ErrNotFound
 	}
 	return u, errUser(err, name)
-}
-
-// admin records what an administrator did. name is what was asked for, where
-// there is no such user.
-func (g *Gate) admin(ctx context.Context, u *User, name, what string, err error) {
-	g.record(ctx, nil, nil, u, Event{Name: EventAdmin, OK: err == nil, Reason: reasonOf(err), UserName: name, Detail: strings.TrimSpace(what)})
-}
-
-// UserInfo is one user as administrators see it: no secret is in it.
-type UserInfo struct {
-	ID            UserID           `json:"id"`
-	Name          string           `json:"name"`
-	DisplayName   string           `json:"display_name,omitempty"`
-	Email         string           `json:"email,omitempty"`
-	Verified      bool             `json:"email_verified"`
-	Phone         string           `json:"phone,omitempty"`
-	PhoneVerified bool             `json:"phone_verified"`
-	Groups        []string         `json:"groups,omitempty"`
-	Organizations []OrganizationID `json:"organizations,omitempty"` // by hand or by invitation
-	// ByAddress are the organizations whose domain the verified address has.
-	ByAddress  []OrganizationID `json:"organizations_by_address,omitempty"`
-	Admin      bool             `json:"admin"`
-	Disabled   bool             `json:"disabled"`
-	Invited    bool             `json:"invited"` // never chose a password
-	OptedOut   bool             `json:"opted_out"`
-	Skipped    bool             `json:"skipped"`
-	Created    time.Time        `json:"created"`
-	LastSignIn time.Time        `json:"last_sign_in,omitzero"`
-	Factors    []FactorInfo     `json:"factors"`
-	Sessions   int              `json:"sessions"`
-	Remembered int              `json:"remembered_devices"` // that stand for a second factor now
-	Enrollment Enrollment       `json:"-"`                  // as it holds for this user (rule B17)
-	// PasswordLocked says that wrong passwords stopped the account;
-	// PasswordLockedUntil until when, zero: until an administrator unlocks it.
-	PasswordLocked      bool      `json:"password_locked"`
-	PasswordLockedUntil time.Time `json:"password_locked_until,omitzero"`
-}
-
-// FactorInfo is one credential as administrators see it.
-type FactorInfo struct {
-	Kind     Kind      `json:"kind"`
-	Name     string    `json:"name,omitempty"`
-	Created  time.Time `json:"created"`
-	LastUsed time.Time `json:"last_used,omitzero"`
-	Left     int       `json:"left,omitempty"` // of backup codes
-	Host     string    `json:"host,omitempty"` // of a passkey
-	Locked   bool      `json:"locked"`
-	// LockedUntil is when a lock ends by itself; zero: never.
-	LockedUntil time.Time `json:"locked_until,omitzero"`
-}
-
-// Users lists users by name; see Users.ListUsers. Sessions, remembered devices and locks
-// are not counted in a list.
-func (g *Gate) Users(ctx context.Context, prefix, after string, limit int) ([]UserInfo, string, error) {
-	page, next, err := g.cfg.Store.ListUsers(ctx, UserQuery{Search: strings.ToLower(prefix)}, after, limit)
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]UserInfo, 0, len(page))
-	for _, u := range page {
-		list = append(list, userInfo(u))
-	}
-	return list, next, nil
-}
-
-// UserInfo returns one user with sessions and locks counted. ErrNotFound.
-func (g *Gate) UserInfo(ctx context.Context, name string) (*UserInfo, error) {
-	u, err := g.localUser(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	info := userInfo(u)
-	p := g.policyOf(u)
-	for _, o := range p.Organizations.ofDomain(u.AsSubject().Email) {
-		info.ByAddress = append(info.ByAddress, o.ID)
-	}
-	for _, d := range u.Remembered {
-		if p.RememberDevice > 0 && g.now().Sub(d.Proven) <= p.RememberDevice {
-			info.Remembered++
-		}
-	}
-	info.Enrollment = p.Enrollment
-	until := func(k Kind) (bool, time.Time, error) {
-		wait, locked, err := g.lockedUntil(ctx, nil, u, k)
-		if wait == 0 {
-			return locked, time.Time{}, err
-		}
-		return locked, g.now().Add(wait), err
-	}
-	if info.PasswordLocked, info.PasswordLockedUntil, err = until(Password); err != nil {
-		return nil, err
-	}
-	for i := range info.Factors {
-		f := &info.Factors[i]
-		if f.Locked, f.LockedUntil, err = until(f.Kind); err != nil {
-			return nil, err
-		}
-	}
-	sessions, err := g.cfg.Store.UserSessions(ctx, u.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range sessions {
-		if s.Complete && g.now().Before(s.Expires) {
-			info.Sessions++
-		}
-	}
-	return &info, nil
-}
-
-func userInfo(u *User) UserInfo {
-	info := UserInfo{
-		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
-		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: u.Organizations, Admin: u.Admin, Disabled: u.Disabled, Invited: len(u.Password) == 0,
-		OptedOut: u.OptedOut, Skipped: u.SkippedPrompt != "", Created: u.Created, LastSignIn: u.LastSignIn,
-		Factors: []FactorInfo{},
-	}
-	for _, c := range u.Credentials {
-		info.Factors = append(info.Factors, FactorInfo{
-			Kind: c.Kind, Name: c.Name, Created: c.Created, LastUsed: c.LastUsed, Left: c.Left, Host: c.RPID,
-		})
-	}
-	return info
 }

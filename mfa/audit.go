@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ type AuditQuery struct {
 	User  string // the name of one
 	Name  EventName
 	Since time.Time
+	Until time.Time // not including
 }
 
 // auditCalls bounds how often the store is asked for one page: each call looks at so
@@ -44,19 +46,35 @@ const auditCalls = 64
 // cursor, and the cursor of the next page ("" at the end). Where many have to be looked
 // at for few that match, a page may be short, and goes on behind its cursor all the
 // same. ErrNotFound of the user, ErrCursor.
-func (g *Gate) Audit(ctx context.Context, q AuditQuery, after string, limit int) (page []Event, next string, err error) {
-	query := EventQuery{Name: q.Name, Since: q.Since}
+func (a *Administration) Audit(ctx context.Context, q AuditQuery, after string, limit int) (page []Event, next string, err error) {
+	if err := a.may(ReadAudit, nil); err != nil {
+		return nil, "", err
+	}
+	query := EventQuery{Name: q.Name, Since: q.Since, Until: q.Until}
 	if q.User != "" {
-		u, err := g.localUser(ctx, q.User)
+		u, err := a.g.localUser(ctx, q.User)
 		if err != nil {
 			return nil, "", err
 		}
 		query.User = u.ID
 	}
-	next = after
+	return a.g.events(ctx, query, after, limit)
+}
+
+// Activity returns the events of one user as Audit does. An administrator of an
+// organization sees those of its members. ErrNotFound, ErrCursor.
+func (a *Administration) Activity(ctx context.Context, id UserID, after string, limit int) (page []Event, next string, err error) {
+	if _, err := a.user(ctx, ReadUsers, id); err != nil {
+		return nil, "", err
+	}
+	return a.g.events(ctx, EventQuery{User: id}, after, limit)
+}
+
+func (g *Gate) events(ctx context.Context, q EventQuery, after string, limit int) (page []Event, next string, err error) {
+	page, next = []Event{}, after
 	for range auditCalls {
 		var part []Event
-		if part, next, err = g.cfg.Store.Events(ctx, query, next, limit-len(page)); err != nil {
+		if part, next, err = g.cfg.Store.Events(ctx, q, next, limit-len(page)); err != nil {
 			return nil, "", err
 		}
 		if page = append(page, part...); next == "" || len(page) >= limit {
@@ -64,6 +82,99 @@ func (g *Gate) Audit(ctx context.Context, q AuditQuery, after string, limit int)
 		}
 	}
 	return page, next, nil
+}
+
+// exportPage is how many events are read at once.
+const exportPage = 1000
+
+// Export calls each with every kept event in the order in which they were appended,
+// beginning with that number (0: the first one), until it answers an error.
+func (a *Administration) Export(ctx context.Context, from uint64, each func(Event) error) error {
+	if err := a.may(ReadAudit, nil); err != nil {
+		return err
+	}
+	for {
+		page, err := a.g.cfg.Store.EventsInOrder(ctx, from, exportPage)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if err := each(e); err != nil {
+				return err
+			}
+			from = e.Number + 1
+		}
+		if len(page) < exportPage {
+			return nil
+		}
+	}
+}
+
+// Verified is what a verification of the chain of events found.
+type Verified struct {
+	ChainEnds
+	Count int `json:"count"` // events that were checked
+	// Broken is the first event that is wrong, and What is wrong with it.
+	Broken uint64 `json:"broken,omitempty"`
+	What   string `json:"what,omitempty"`
+}
+
+// VerifyAudit checks the chain of all kept events. Events that come in meanwhile are not
+// part of it.
+func (a *Administration) VerifyAudit(ctx context.Context) (*Verified, error) {
+	if err := a.may(ReadAudit, nil); err != nil {
+		return nil, err
+	}
+	ends, err := a.g.cfg.Store.ChainEnds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verified{ChainEnds: ends}
+	chain := Chain{Hash: ends.Before}
+	if ends.First > 0 {
+		chain.Number = ends.First - 1
+	}
+	var broken *ChainError
+	errEnd := errors.New("the end")
+	err = a.Export(ctx, ends.First, func(e Event) error {
+		if e.Number > ends.Last {
+			return errEnd
+		}
+		if err := chain.Next(e); err != nil {
+			return err
+		}
+		v.Count++
+		return nil
+	})
+	switch {
+	case errors.As(err, &broken):
+	case err != nil && !errors.Is(err, errEnd):
+		return nil, err
+	case ends.Last > 0 && chain.Number != ends.Last:
+		broken = &ChainError{chain.Number + 1, "cut"}
+	case chain.Hash != ends.Head:
+		broken = &ChainError{ends.Last, "changed"}
+	}
+	if broken != nil {
+		v.Broken, v.What = broken.Number, broken.What
+	}
+	return v, nil
+}
+
+// Decision returns the event of a decision (rule B32). ErrNotFound where there is none, or
+// none any more, or it is of somebody whom the actor does not reach.
+func (a *Administration) Decision(ctx context.Context, id string) (*Event, error) {
+	if !a.actor.Powers.Has(ReadUsers) {
+		return nil, ErrNotAllowed
+	}
+	e, err := a.g.DecisionEvent(ctx, id)
+	if err != nil || a.actor.Organization == "" {
+		return e, err
+	}
+	if u, err := a.g.cfg.Store.User(ctx, e.User); err != nil || !a.reaches(u) {
+		return nil, fmt.Errorf("decision %q: %w", id, ErrNotFound)
+	}
+	return e, nil
 }
 
 // DecisionEvent returns the event of a decision (rule B32). ErrNotFound where there is

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // Who adds an event lets it be asked for, too.
@@ -54,7 +55,7 @@ func TestGate_Audit(t *testing.T) {
 	w := newWorld(t)
 	w.invited("alice")
 	w.invited("bob")
-	alice := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "alice"))
+	alice := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "alice"))
 	w.keepEvents(
 		mfa.Event{Name: mfa.EventSignIn, User: alice.ID, Detail: "1"},
 		mfa.Event{Name: mfa.EventSignIn, User: "another", Detail: "2"},
@@ -74,22 +75,22 @@ func TestGate_Audit(t *testing.T) {
 		{"of a user who did nothing", mfa.AuditQuery{User: "bob"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			page, next, err := w.gate.Audit(t.Context(), test.q, "", 100)
+			page, next, err := mfatest.NewDesk(w.gate).Audit(t.Context(), test.q, "", 100)
 			if err != nil || next != "" || details(page) != test.want {
 				t.Errorf("%q, next %q, %v; want %q", details(page), next, err, test.want)
 			}
 		})
 	}
-	page, next, err := w.gate.Audit(t.Context(), mfa.AuditQuery{}, "", 3)
+	page, next, err := mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{}, "", 3)
 	if err != nil || details(page) != "4 3 2" || next == "" {
 		t.Errorf("the first page: %q, %q, %v", details(page), next, err)
 	}
-	if page, next, err = w.gate.Audit(t.Context(), mfa.AuditQuery{}, next, 3); err != nil || details(page) != "1" || next != "" {
+	if page, next, err = mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{}, next, 3); err != nil || details(page) != "1" || next != "" {
 		t.Errorf("the second page: %q, %q, %v", details(page), next, err)
 	}
-	_, _, err = w.gate.Audit(t.Context(), mfa.AuditQuery{User: "nobody"}, "", 3)
+	_, _, err = mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{User: "nobody"}, "", 3)
 	wants(t, err, mfa.ErrNotFound)
-	_, _, err = w.gate.Audit(t.Context(), mfa.AuditQuery{}, "no cursor", 3)
+	_, _, err = mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{}, "no cursor", 3)
 	wants(t, err, mfa.ErrCursor)
 }
 
@@ -117,16 +118,16 @@ func TestGate_Audit_GoesOnBehindShortPages(t *testing.T) {
 	}
 	list[150].Name, list[150].Detail = mfa.EventAdmin, "found"
 	w.keepEvents(list...)
-	page, next, err := w.gate.Audit(t.Context(), mfa.AuditQuery{Name: mfa.EventAdmin}, "", 100)
+	page, next, err := mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{Name: mfa.EventAdmin}, "", 100)
 	if err != nil || details(page) != "found" || next == "" || store.calls >= 100 {
 		t.Fatalf("%q, %q, %v after %d calls", details(page), next, err, store.calls)
 	}
 	for calls := 0; next != ""; calls++ {
-		if page, next, err = w.gate.Audit(t.Context(), mfa.AuditQuery{Name: mfa.EventAdmin}, next, 100); err != nil || len(page) > 0 || calls > 10 {
+		if page, next, err = mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{Name: mfa.EventAdmin}, next, 100); err != nil || len(page) > 0 || calls > 10 {
 			t.Fatalf("%v, %v", page, err)
 		}
 	}
-	if page, next, err = w.gate.Audit(t.Context(), mfa.AuditQuery{}, "", 5); err != nil || len(page) != 5 || next == "" {
+	if page, next, err = mfatest.NewDesk(w.gate).Audit(t.Context(), mfa.AuditQuery{}, "", 5); err != nil || len(page) != 5 || next == "" {
 		t.Errorf("%d events, %q, %v", len(page), next, err)
 	}
 }

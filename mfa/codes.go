@@ -118,7 +118,7 @@ func (g *Gate) confirmCodes(ctx context.Context, at *Place, s *Session, u *User)
 	if u, err = g.cfg.Store.User(ctx, u.ID); err != nil {
 		return nil, &keptError{fmt.Errorf("reading user: %w", err)}
 	}
-	if err := g.clear(ctx, factorKey(u.ID, BackupCode)); err != nil {
+	if err := g.unlock(ctx, u.ID, BackupCode); err != nil {
 		return nil, &keptError{fmt.Errorf("clearing attempts: %w", err)}
 	}
 	s.dropPending(BackupCode)

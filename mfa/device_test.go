@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // AC-097: a stranger guesses at alice's password from everywhere, until it is refused
@@ -91,7 +92,7 @@ func TestGate_Devices(t *testing.T) {
 	for i := range 6 {
 		at.Devices = marks
 		name := fmt.Sprint("user", i)
-		token := as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: name}))
+		token := as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: name}))
 		out := as[*mfa.Outcome](t)(w.gate.AcceptLink(ctx, &at, mfa.LinkInput{Token: token, Password: goodPassword}))
 		_, out = w.addPhone(out.Session.ID)
 		codes := as[[]string](t)(w.gate.BeginCodes(ctx, &at, out.Session.ID))
@@ -122,7 +123,7 @@ func TestGate_Devices(t *testing.T) {
 		if compared != 5 {
 			t.Errorf("%s: %d guesses were compared, want 5", name, compared)
 		}
-		must(t, w.gate.Unlock(ctx, "user4"))
+		must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "user4"))
 		w.wait(10 * time.Minute)
 	}
 }
@@ -163,7 +164,7 @@ func TestGate_AC097_CollectedMarks(t *testing.T) {
 		t.Errorf("%d guesses were compared, want the thirty of all marks and the five of everybody", n)
 	}
 	w.wait(24 * time.Hour)
-	link := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+	link := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 	as[*mfa.Outcome](t)(w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: link, Password: goodPassword}))
 	if n := guess(); n > 5 {
 		t.Errorf("after a new password %d guesses were compared, want those of everybody", n)

@@ -109,9 +109,13 @@ func chosenHere(s *Session, u *User) bool {
 // newestProof reports whether the session proved one of the kinds within
 // ProofLife, with a credential that still stands.
 func newestProof(s *Session, u *User, kinds Kinds, now time.Time) bool {
+	return newestProofWithin(s, u, kinds, now, ProofLife)
+}
+
+func newestProofWithin(s *Session, u *User, kinds Kinds, now time.Time, most time.Duration) bool {
 	return slices.ContainsFunc(s.Proofs, func(p Proof) bool {
 		c := u.Credential(p.Credential)
-		return c != nil && c.Kind == p.Kind && kinds.Has(p.Kind) && p.recent(now, ProofLife) &&
+		return c != nil && c.Kind == p.Kind && kinds.Has(p.Kind) && p.recent(now, most) &&
 			!s.first(c.Kind, c.Address) // it proved nothing further (rule B27)
 	})
 }
@@ -193,7 +197,7 @@ func (g *Gate) add(ctx context.Context, at *Place, s *Session, u *User, cred Cre
 	g.tell(at, u, added)
 	// What was locked by wrong tries is open again: this is the binding anew that
 	// ends a lock (NIST SP 800-63B-4 §3.2.2).
-	if err := g.clear(ctx, factorKey(u.ID, cred.Kind)); err != nil {
+	if err := g.unlock(ctx, u.ID, cred.Kind); err != nil {
 		return nil, &keptError{fmt.Errorf("clearing attempts: %w", err)}
 	}
 	if u, err = g.cfg.Store.User(ctx, u.ID); err != nil {

@@ -36,6 +36,22 @@ func FacetOrganization(id OrganizationID) Facet { return Facet("organization:" +
 // any user being written.
 func FacetDomain(domain string) Facet { return Facet("domain:" + strings.ToLower(domain)) }
 
+// FacetBoth is the facet of users who are in a group, which is an organization or a
+// domain, and whose enrolled factors are exactly those of holds: without it, the few of a
+// large organization who have no factor could only be found by walking along all of it.
+func FacetBoth(group, holds Facet) Facet { return group + "&" + holds }
+
+// bothOf returns FacetBoth of each with each.
+func bothOf(groups, holds []Facet) []Facet {
+	var list []Facet
+	for _, g := range groups {
+		for _, h := range holds {
+			list = append(list, FacetBoth(g, h))
+		}
+	}
+	return list
+}
+
 // Enrolled returns the kinds of factor that the user can verify with. A set of backup
 // codes that is used up is none.
 func (u *User) Enrolled() Kinds {
@@ -50,7 +66,11 @@ func (u *User) Enrolled() Kinds {
 
 // Facets returns what holds of the user, each once.
 func (u *User) Facets() []Facet {
-	list := []Facet{FacetHolds(u.Enrolled())}
+	holds := FacetHolds(u.Enrolled())
+	list := []Facet{holds}
+	for _, group := range u.groups() {
+		list = append(list, group, FacetBoth(group, holds))
+	}
 	for f, holds := range map[Facet]bool{
 		FacetDisabled: u.Disabled, FacetSkipped: u.SkippedPrompt != "", FacetOptedOut: u.OptedOut,
 		FacetLocked: len(u.Locked) > 0, FacetNewcomer: u.FirstSignIn.IsZero(),
@@ -60,7 +80,6 @@ func (u *User) Facets() []Facet {
 			list = append(list, f)
 		}
 	}
-	list = append(list, u.groups()...)
 	slices.Sort(list)
 	return slices.Compact(list)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // errFault is a store that cannot tell.
@@ -223,7 +224,7 @@ func TestGate_AC191_RevocationIsNotClaimedWhenItFailed(t *testing.T) {
 			token = out.Session.ID
 		},
 		func(w *world) (*mfa.Outcome, error) {
-			return nil, w.gate.SetDisabled(t.Context(), "alice", true)
+			return nil, mfatest.NewDesk(w.gate).SetDisabled(t.Context(), "alice", true)
 		},
 		func(w *world, _ *mfa.Outcome, err error) {
 			_, stands := w.gate.State(t.Context(), w.at, token)
@@ -239,7 +240,7 @@ func TestGate_AC191_SetUpKeepsOrRefuses(t *testing.T) {
 		func(w *world) { p = nil },
 		func(w *world) (*mfa.Outcome, error) {
 			ctx := t.Context()
-			token, err := w.gate.Invite(ctx, mfa.InviteInput{Name: "bob"})
+			token, err := mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob"})
 			if err != nil {
 				return nil, err
 			}
@@ -258,7 +259,7 @@ func TestGate_AC191_SetUpKeepsOrRefuses(t *testing.T) {
 			if err != nil {
 				return
 			}
-			info := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "bob"))
+			info := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "bob"))
 			if len(info.Factors) != 1 || out.Decision.Reason != mfa.ReasonNoCodes {
 				t.Errorf("acknowledged with %d factors, next %s", len(info.Factors), out.Decision.Reason)
 			}
@@ -430,18 +431,18 @@ func TestGate_AC111_PassesAndBypasses(t *testing.T) {
 				var err error
 				if what == mfa.ForPass {
 					w.policy.Enrollment = mfa.Enrollment{}
-					secret, _, err = w.gate.EnrollmentPass(t.Context(), "alice", 0)
+					secret, _, err = mfatest.NewDesk(w.gate).EnrollmentPass(t.Context(), "alice", 0)
 				} else {
 					w.addPhone(out.Session.ID)
 					w.wait(time.Minute)
-					secret, _, err = w.gate.Bypass(t.Context(), "alice", 0, "")
+					secret, _, err = mfatest.NewDesk(w.gate).Bypass(t.Context(), "alice", 0, "")
 				}
 				must(t, err)
 				id = as[*mfa.Outcome](t)(w.signIn("alice")).Session.ID
 			},
 			func(w *world) (*mfa.Outcome, error) { return use(w, id) },
 			func(w *world, out *mfa.Outcome, err error) {
-				must(t, w.gate.Unlock(t.Context(), "alice"))
+				must(t, mfatest.NewDesk(w.gate).Unlock(t.Context(), "alice"))
 				next := as[*mfa.Outcome](t)(w.signIn("alice"))
 				if _, again := use(w, next.Session.ID); again == nil && err == nil {
 					t.Errorf("%s worked twice", what)

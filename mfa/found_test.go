@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // What the walk has found, each by itself. A town is the world of a cell; see
@@ -41,12 +42,12 @@ func TestGate_B35_FindsAccountsByAddress(t *testing.T) {
 	out, _, err := w.gate.FinishWaiting(ctx, &w.place, c.ID, w.post.Code(w.mailbox))
 	must(t, err)
 	for name, command := range map[string]func(name string) error{
-		"remove factors": func(name string) error { return w.gate.RemoveFactors(ctx, name, "") },
-		"unlock":         func(name string) error { return w.gate.Unlock(ctx, name) },
-		"reset password": func(name string) error { _, err := w.gate.ResetPassword(ctx, name); return err },
-		"pass":           func(name string) error { _, _, err := w.gate.EnrollmentPass(ctx, name, 0); return err },
-		"bypass":         func(name string) error { _, _, err := w.gate.Bypass(ctx, name, 0, ""); return err },
-		"disable":        func(name string) error { return w.gate.SetDisabled(ctx, name, true) },
+		"remove factors": func(name string) error { return mfatest.NewDesk(w.gate).RemoveFactors(ctx, name, "") },
+		"unlock":         func(name string) error { return mfatest.NewDesk(w.gate).Unlock(ctx, name) },
+		"reset password": func(name string) error { _, err := mfatest.NewDesk(w.gate).ResetPassword(ctx, name); return err },
+		"pass":           func(name string) error { _, _, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, name, 0); return err },
+		"bypass":         func(name string) error { _, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, name, 0, ""); return err },
+		"disable":        func(name string) error { return mfatest.NewDesk(w.gate).SetDisabled(ctx, name, true) },
 	} {
 		for _, spelling := range []string{w.mailbox, "Ann@Example.com"} {
 			if err := command(spelling); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -47,6 +48,9 @@ type Config struct {
 type Gate struct {
 	cfg Config
 	now func() time.Time
+	// roles makes sure that of two administrators who take each other's role away one
+	// stays.
+	roles sync.Mutex
 }
 
 // NewGate checks the configuration and returns a Gate.
@@ -431,6 +435,12 @@ func reasonOf(err error) string {
 		return "password_" + string(password.Rule)
 	case errors.As(err, &organization), errors.As(err, &policy):
 		return "invalid"
+	case errors.Is(err, ErrLastAdministrator):
+		return "last_administrator"
+	case errors.Is(err, ErrSelf):
+		return "self"
+	case errors.Is(err, ErrRole):
+		return "role"
 	case errors.Is(err, ErrNameTaken):
 		return "name_taken"
 	case errors.Is(err, ErrName):

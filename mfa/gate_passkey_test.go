@@ -140,13 +140,13 @@ func TestGate_AC136_AC143_AC144_BentVerification(t *testing.T) {
 		"cross-origin":             func(b *mfatest.Bend) { b.CrossOrigin = true },
 		"a signature that is not":  func(b *mfatest.Bend) { b.Signature = func(s []byte) []byte { s[len(s)-1] ^= 1; return s } },
 	} {
-		must(t, w.gate.Unlock(t.Context(), "alice"))
+		must(t, mfatest.NewDesk(w.gate).Unlock(t.Context(), "alice"))
 		w.wait(time.Minute)
 		if _, err := w.verifyKey(in.Session.ID, key, bend); !errors.Is(err, mfa.ErrRejected) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	must(t, w.gate.Unlock(t.Context(), "alice"))
+	must(t, mfatest.NewDesk(w.gate).Unlock(t.Context(), "alice"))
 	in = as[*mfa.Outcome](t)(w.signIn("alice"))
 	_, err := w.verifyKey(in.Session.ID, key, nil)
 	must(t, err)
@@ -198,7 +198,7 @@ func TestGate_AC152_RemovedWhileUnderWay(t *testing.T) {
 	in := as[*mfa.Outcome](t)(w.signIn("alice"))
 	c := as[*mfa.Ceremony](t)(w.gate.BeginVerifyPasskey(ctx, w.at, in.Session.ID))
 	answer := as[[]byte](t)(key.Verify(c.Options, nil))
-	must(t, w.gate.RemoveFactors(ctx, "alice", mfa.Passkey))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", mfa.Passkey))
 	if _, err := w.gate.FinishVerifyPasskey(ctx, w.at, in.Session.ID, c.ID, answer); err == nil {
 		t.Error("a removed passkey finished a sign-in")
 	}

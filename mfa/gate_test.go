@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 func TestGate_FromLinkToApp(t *testing.T) {
@@ -67,8 +68,8 @@ func TestGate_SignIn_RejectsAlike(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	w.invited("alice")
 	w.invited("bob")
-	must(t, w.gate.SetDisabled(ctx, "bob", true))
-	as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "carol"}))
+	must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, "bob", true))
+	as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "carol"}))
 	for _, try := range []struct{ name, password string }{
 		{"alice", "wrong"}, {"nobody", goodPassword}, {"bob", goodPassword}, {"carol", ""}, {"carol", goodPassword},
 		{"al\u200bice", goodPassword}, {"", ""}, {"alice", ""},
@@ -268,7 +269,7 @@ func TestGate_AC089_FactorLocks(t *testing.T) {
 	// The other factor was never touched, and an administrator unlocks.
 	_, err = w.gate.VerifyBackupCode(ctx, w.at, in.Session.ID, codes[0])
 	must(t, err)
-	must(t, w.gate.Unlock(ctx, "alice"))
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 	in = as[*mfa.Outcome](t)(w.signIn("alice"))
 	_, err = w.gate.VerifyTOTP(ctx, w.at, in.Session.ID, p.code(w.clock()))
 	must(t, err)
@@ -339,7 +340,7 @@ func (w *world) unthrottled(try func() error) error {
 		if !errors.As(err, &throttled) {
 			return err
 		}
-		if err := w.gate.Unlock(w.t.Context(), "alice"); err != nil {
+		if err := mfatest.NewDesk(w.gate).Unlock(w.t.Context(), "alice"); err != nil {
 			return err
 		}
 	}
@@ -370,7 +371,7 @@ func TestGate_AC104_OneTakerOfACode(t *testing.T) {
 	if left := u.Credential(mfa.BackupCodesID).Left; left != 9 {
 		t.Errorf("%d codes are left, want 9", left)
 	}
-	must(t, w.gate.Unlock(ctx, "alice"))
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 	w.wait(2 * time.Minute)
 	half()
 	if n := at64(func(i int) error {
@@ -418,8 +419,8 @@ func TestGate_AC095_ParallelGuesses(t *testing.T) {
 
 func TestGate_Links(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	first := as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "bob", Groups: []string{"staff"}}))
-	second := as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "bob"}))
+	first := as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob", Groups: []string{"staff"}}))
+	second := as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob"}))
 	_, err := w.gate.OpenLink(ctx, w.at, first)
 	wants(t, err, mfa.ErrExpired)
 	// A form that is not in order does not spend the link.
@@ -433,14 +434,14 @@ func TestGate_Links(t *testing.T) {
 	}
 	_, err = w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: second, Password: goodPassword})
 	wants(t, err, mfa.ErrExpired)
-	_, err = w.gate.Invite(ctx, mfa.InviteInput{Name: "bob"})
+	_, err = mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob"})
 	wants(t, err, mfa.ErrNameTaken)
 	for _, bad := range []mfa.InviteInput{{Name: "a,b"}, {Name: "x", Groups: []string{"a,b"}}, {Name: "x", Email: "a@b@c.com"}, {Name: "x", DisplayName: "a\r\nb"}} {
-		if _, err := w.gate.Invite(ctx, bad); !errors.Is(err, mfa.ErrName) {
+		if _, err := mfatest.NewDesk(w.gate).Invite(ctx, bad); !errors.Is(err, mfa.ErrName) {
 			t.Errorf("AC-055 %+v: %v", bad, err)
 		}
 	}
-	late := as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "carol"}))
+	late := as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "carol"}))
 	w.wait(mfa.InvitationLife)
 	_, err = w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: late, Password: goodPassword})
 	wants(t, err, mfa.ErrExpired)
@@ -454,7 +455,7 @@ func TestGate_Links(t *testing.T) {
 func TestGate_AC169_ResetKeepsFactors(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	p, _, out := w.alice()
-	token := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+	token := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 	in, err := w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: token, Password: "another good long password"})
 	w.wantsNext(in, err, mfa.Verify, mfa.ReasonNotVerified)
 	if _, err := w.gate.BeginTOTP(ctx, w.at, in.Session.ID); err == nil {
@@ -484,13 +485,13 @@ func TestGate_B17_EnrollmentWindow(t *testing.T) {
 	}
 	// An administrator's reset opens the window anew; so does a link, for whoever
 	// holds it.
-	must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 	in = as[*mfa.Outcome](t)(w.signIn("alice"))
 	as[*mfa.TOTPSetup](t)(w.gate.BeginTOTP(ctx, w.at, in.Session.ID))
 	w.policy.Enrollment = mfa.Enrollment{}
 	_, err = w.gate.BeginTOTP(ctx, w.at, in.Session.ID)
 	wants(t, err, mfa.ErrEnrollmentClosed)
-	token := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+	token := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 	in = as[*mfa.Outcome](t)(w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: token, Password: goodPassword}))
 	w.addPhone(in.Session.ID)
 }
@@ -581,7 +582,7 @@ func TestGate_B23_LastCode(t *testing.T) {
 func TestGate_B24_OnlyCodesLeft(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	_, codes, _ := w.alice()
-	must(t, w.gate.RemoveFactors(ctx, "alice", mfa.TOTP))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", mfa.TOTP))
 	in := as[*mfa.Outcome](t)(w.signIn("alice"))
 	w.wantsNext(in, nil, mfa.Verify, mfa.ReasonNotVerified)
 	if _, err := w.gate.BeginTOTP(ctx, w.at, in.Session.ID); err == nil {
@@ -601,7 +602,7 @@ func TestGate_B23_LastCodeWithNothingElse(t *testing.T) {
 		in := as[*mfa.Outcome](t)(w.signIn("alice"))
 		as[*mfa.Outcome](t)(w.gate.VerifyBackupCode(ctx, w.at, in.Session.ID, code))
 	}
-	must(t, w.gate.RemoveFactors(ctx, "alice", mfa.TOTP))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", mfa.TOTP))
 	w.wait(365 * 24 * time.Hour) // every window is over
 	in := as[*mfa.Outcome](t)(w.signIn("alice"))
 	out, err := w.gate.VerifyBackupCode(ctx, w.at, in.Session.ID, codes[9])
@@ -676,11 +677,11 @@ func TestGate_ChangePasswordEndsOthers(t *testing.T) {
 func TestGate_AC152_DisabledEndsAll(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	_, _, out := w.alice()
-	must(t, w.gate.SetDisabled(ctx, "alice", true))
+	must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, "alice", true))
 	if _, err := w.gate.State(ctx, w.at, out.Session.ID); err == nil {
 		t.Error("a disabled user's session stands")
 	}
-	must(t, w.gate.SetDisabled(ctx, "alice", false))
+	must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, "alice", false))
 	_, err := w.gate.State(ctx, w.at, out.Session.ID)
 	wants(t, err, mfa.ErrNoSession)
 }
@@ -802,12 +803,12 @@ func TestGate_UserInfoTellsLocks(t *testing.T) {
 	for range 6 {
 		_, _ = w.gate.SignIn(ctx, w.at, "local", "alice", "wrong")
 	}
-	info := as[*mfa.UserInfo](t)(w.gate.UserInfo(ctx, "alice"))
+	info := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(ctx, "alice"))
 	if !info.PasswordLocked || info.PasswordLockedUntil.Sub(w.clock()) != 30*time.Second || info.Factors[0].Locked {
 		t.Errorf("%+v", info)
 	}
-	must(t, w.gate.Unlock(ctx, "alice"))
-	if info = as[*mfa.UserInfo](t)(w.gate.UserInfo(ctx, "alice")); info.PasswordLocked {
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
+	if info = as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(ctx, "alice")); info.PasswordLocked {
 		t.Errorf("%+v", info)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/secondgate/secondgate/mfa/factor/otpcode"
 	"github.com/secondgate/secondgate/mfa/factor/passkey"
 	"github.com/secondgate/secondgate/mfa/factor/totp"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // nowhere has both channels and delivers nothing.
@@ -64,9 +65,9 @@ func TestGate_Invite_Phone(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			name := "u" + mfa.NewDecisionID()
-			_, err := test.gate.Invite(t.Context(), mfa.InviteInput{Name: name, Phone: test.typed})
+			_, err := mfatest.NewDesk(test.gate).Invite(t.Context(), mfa.InviteInput{Name: name, Phone: test.typed})
 			wants(t, err, test.err)
-			info, err := test.gate.UserInfo(t.Context(), name)
+			info, err := mfatest.NewDesk(test.gate).UserInfo(t.Context(), name)
 			if test.err != nil {
 				wants(t, err, mfa.ErrNotFound)
 				return
@@ -84,8 +85,8 @@ func TestGate_Invite_PhoneAgain(t *testing.T) {
 	w := newWorld(t)
 	g := w.gateThatSends("DE")
 	invite := func(phone string) *mfa.UserInfo {
-		as[string](t)(g.Invite(t.Context(), mfa.InviteInput{Name: "alice", Phone: phone}))
-		return as[*mfa.UserInfo](t)(g.UserInfo(t.Context(), "alice"))
+		as[string](t)(mfatest.NewDesk(g).Invite(t.Context(), mfa.InviteInput{Name: "alice", Phone: phone}))
+		return as[*mfa.UserInfo](t)(mfatest.NewDesk(g).UserInfo(t.Context(), "alice"))
 	}
 	info := invite("+4915112345678")
 	must(t, w.store.UpdateUser(t.Context(), info.ID, func(u *mfa.User) error { u.PhoneVerified = true; return nil }))
@@ -107,10 +108,10 @@ func TestGate_UserInfo_MembershipsAndDevices(t *testing.T) {
 	w.policy.Organizations = mfa.NewDirectory([]*mfa.Organization{
 		{ID: "acme", Enrollment: &mfa.Enrollment{Confirm: true}}, {ID: "beta", Domains: []string{"example.com"}}, {ID: "gamma"},
 	})
-	as[string](t)(w.gate.Invite(t.Context(), mfa.InviteInput{
+	as[string](t)(mfatest.NewDesk(w.gate).Invite(t.Context(), mfa.InviteInput{
 		Name: "alice", Email: "alice@example.com", Organizations: []mfa.OrganizationID{"acme", "gamma", "acme"},
 	}))
-	info := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "alice"))
+	info := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "alice"))
 	if !slices.Equal(info.Organizations, []mfa.OrganizationID{"acme", "gamma"}) || info.ByAddress != nil || info.Remembered != 0 {
 		t.Errorf("%+v", info)
 	}
@@ -124,15 +125,15 @@ func TestGate_UserInfo_MembershipsAndDevices(t *testing.T) {
 		}
 		return nil
 	}))
-	info = as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "alice"))
+	info = as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "alice"))
 	if !slices.Equal(info.ByAddress, []mfa.OrganizationID{"beta"}) || info.Remembered != 2 {
 		t.Errorf("%+v", info)
 	}
 	w.policy.RememberDevice = 0
-	if info := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "alice")); info.Remembered != 0 {
+	if info := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "alice")); info.Remembered != 0 {
 		t.Error("what is not offered any more is counted")
 	}
-	_, err := w.gate.Invite(t.Context(), mfa.InviteInput{Name: "bob", Organizations: []mfa.OrganizationID{"nosuch"}})
+	_, err := mfatest.NewDesk(w.gate).Invite(t.Context(), mfa.InviteInput{Name: "bob", Organizations: []mfa.OrganizationID{"nosuch"}})
 	wants(t, err, mfa.ErrNotFound)
 }
 
@@ -140,19 +141,19 @@ func TestGate_UserInfo_MembershipsAndDevices(t *testing.T) {
 func TestGate_RemoveOrganization_RejectsTheDeclared(t *testing.T) {
 	w := newWorld(t)
 	w.policy.Organizations = mfa.NewDirectory([]*mfa.Organization{{ID: "acme", Declared: true}})
-	err := w.gate.RemoveOrganization(t.Context(), "acme")
+	err := mfatest.NewDesk(w.gate).RemoveOrganization(t.Context(), "acme")
 	wants(t, err, mfa.ErrNotAllowed)
 	if want := "organization acme: not allowed: the configuration declares it; change it there"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
-	wants(t, w.gate.SetOrganization(t.Context(), mfa.Organization{ID: "acme"}), mfa.ErrNotAllowed)
-	err = w.gate.RemoveOrganization(t.Context(), "beta")
+	wants(t, mfatest.NewDesk(w.gate).SetOrganization(t.Context(), mfa.Organization{ID: "acme"}), mfa.ErrNotAllowed)
+	err = mfatest.NewDesk(w.gate).RemoveOrganization(t.Context(), "beta")
 	wants(t, err, mfa.ErrNotFound)
 	if want := "organization beta: not found"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
 	var wrong *mfa.OrganizationError
-	if err := w.gate.SetOrganization(t.Context(), mfa.Organization{ID: "No Name"}); !errors.As(err, &wrong) {
+	if err := mfatest.NewDesk(w.gate).SetOrganization(t.Context(), mfa.Organization{ID: "No Name"}); !errors.As(err, &wrong) {
 		t.Errorf("%v", err)
 	}
 	if list := w.events.Named(mfa.EventAdmin); len(list) != 4 || list[3].Reason != "invalid" || list[0].Reason != "not_allowed" {

@@ -30,6 +30,9 @@ const unknownKind Kinds = 1 << 7
 // PrimaryKinds holds every primary factor.
 const PrimaryKinds Kinds = 1<<0 | 1<<1 | 1<<2 | 1<<3
 
+// allKinds holds every factor.
+const allKinds Kinds = PrimaryKinds | 1<<4
+
 // KindsOf returns the set of the given kinds.
 func KindsOf(list ...Kind) Kinds {
 	var s Kinds

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // between is a store in which something else happens just before a change of a
@@ -39,10 +40,12 @@ func TestGate_AC023_RequestUnderWayDoesNotLand(t *testing.T) {
 			as[*mfa.Outcome](t)(w.gate.EndOtherSessions(t.Context(), w.at, owner))
 		},
 		"a reset link": func(w *world, _ mfa.SessionID) {
-			token := as[string](t)(w.gate.ResetPassword(t.Context(), "alice"))
+			token := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(t.Context(), "alice"))
 			as[*mfa.Outcome](t)(w.gate.AcceptLink(t.Context(), w.at, mfa.LinkInput{Token: token, Password: "another good long password"}))
 		},
-		"disabling": func(w *world, _ mfa.SessionID) { must(t, w.gate.SetDisabled(t.Context(), "alice", true)) },
+		"disabling": func(w *world, _ mfa.SessionID) {
+			must(t, mfatest.NewDesk(w.gate).SetDisabled(t.Context(), "alice", true))
+		},
 	}
 	for name, end := range ends {
 		for act, try := range map[string]func(w *world, thief mfa.SessionID, phone *phone) error{
@@ -115,7 +118,7 @@ func TestGate_B17_NoFactorWithoutAnEvent(t *testing.T) {
 	store.lose = true
 	_, err := w.gate.FinishTOTP(t.Context(), w.at, out.Session.ID, p.code(w.clock()), "")
 	wants(t, err, mfa.ErrNotOwed)
-	if info := as[*mfa.UserInfo](t)(w.gate.UserInfo(t.Context(), "alice")); len(info.Factors) != 1 {
+	if info := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(t.Context(), "alice")); len(info.Factors) != 1 {
 		t.Fatalf("%d factors", len(info.Factors))
 	}
 	if ok, failed := w.recorded(mfa.EventEnroll, true), w.recorded(mfa.EventEnroll, false); ok != 1 || failed != 0 {

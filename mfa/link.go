@@ -216,7 +216,7 @@ func (g *Gate) redeem(ctx context.Context, at *Place, c *Challenge, id UserID, f
 	if err := g.cfg.Store.EndUserSessions(ctx, id, ""); err != nil {
 		return nil, fmt.Errorf("ending sessions: %w", err)
 	}
-	if err := g.clear(ctx, factorKey(id, Password)); err != nil {
+	if err := g.unlock(ctx, id, Password); err != nil {
 		return nil, fmt.Errorf("clearing attempts: %w", err)
 	}
 	return &accepted, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // B17, B23: what was done to an account is told at the next sign-in, and whoever did
@@ -64,7 +65,7 @@ func TestGate_Notices_AreBounded(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	w.invited("alice")
 	for range mfa.MaxNotices + 5 {
-		must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+		must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 	}
 	page, _, err := w.store.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, "", 1)
 	must(t, err)
@@ -82,7 +83,7 @@ func TestGate_B9_ResetEndsASkip(t *testing.T) {
 	w.wantsNext(out, nil, mfa.Allow, "")
 	out, err := w.signIn("alice")
 	w.wantsNext(out, err, mfa.Allow, "")
-	must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 	out, err = w.signIn("alice")
 	w.wantsNext(out, err, mfa.SetUp, mfa.ReasonPrompt)
 }
@@ -124,10 +125,10 @@ func TestGate_B32_RefusalsHaveAnID(t *testing.T) {
 // B38 and the second invitation: what it says holds beside what was said before.
 func TestGate_Invite_Again(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "bob", DisplayName: "Bob", Groups: []string{"staff"}}))
-	as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "bob", Email: "bob@example.com", Admin: true}))
-	as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "bob"}))
-	u := as[*mfa.UserInfo](t)(w.gate.UserInfo(ctx, "bob"))
+	as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob", DisplayName: "Bob", Groups: []string{"staff"}}))
+	as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob", Email: "bob@example.com", Role: mfa.RoleAdmin}))
+	as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob"}))
+	u := as[*mfa.UserInfo](t)(mfatest.NewDesk(w.gate).UserInfo(ctx, "bob"))
 	if u.DisplayName != "Bob" || u.Email != "bob@example.com" || u.Verified || len(u.Groups) != 1 || !u.Admin {
 		t.Errorf("%+v", u)
 	}
@@ -228,10 +229,10 @@ func TestGate_Notices_ByPost(t *testing.T) {
 			out = as[*mfa.Outcome](t)(w.gate.ChangePassword(ctx, &home, out.Session.ID, goodPassword, next))
 		}, mfa.NoticePassword},
 		{"a reset link is used", func() {
-			token := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+			token := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 			as[*mfa.Outcome](t)(w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: token, Password: goodPassword}))
 		}, mfa.NoticePassword},
-		{"an administrator removes a factor", func() { must(t, w.gate.RemoveFactors(ctx, "alice", mfa.TOTP)) }, mfa.NoticeReset},
+		{"an administrator removes a factor", func() { must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", mfa.TOTP)) }, mfa.NoticeReset},
 	} {
 		w.wait(24 * time.Hour) // budgets
 		w.renew(out.Session.ID)
@@ -271,7 +272,7 @@ func TestGate_Notices_WhereThereIsNoMailbox(t *testing.T) {
 	out := w.addAddress(w.invited("alice").Session.ID, mfa.SMS, alicesPhone)
 	w.wait(24 * time.Hour)
 	w.post.Reset()
-	must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 	if got := w.noticesTo(alicesPhone); len(got) != 1 || got[0] != mfa.NoticeReset {
 		t.Errorf("the number that was removed is told %v", got)
 	}
@@ -285,7 +286,7 @@ func TestGate_Notices_WhereThereIsNoMailbox(t *testing.T) {
 		w.wait(24 * time.Hour)
 		w.post.Reset()
 		w.post.Off(test.off...)
-		must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+		must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 		if all := w.post.All(); test.want == "" && len(all) != 0 || test.want != "" && (len(all) != 1 || all[0].To != test.want) {
 			t.Errorf("without %v: %+v", test.off, all)
 		}
@@ -293,7 +294,7 @@ func TestGate_Notices_WhereThereIsNoMailbox(t *testing.T) {
 	// A post that takes nothing stops nobody: what it would say waits in the record.
 	w.post.Off()
 	w.post.Fail(mfa.ErrNotSent)
-	must(t, w.gate.RemoveFactors(ctx, "alice", ""))
+	must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, "alice", ""))
 	if n := w.user(out.Session.User).Notices; n[len(n)-1].Kind != mfa.NoticeReset {
 		t.Errorf("%+v", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // Whatever is good once is tried by 64 at once, each from a network of its own, so that
@@ -53,7 +54,7 @@ func TestGate_AC105_CodeDuringResend(t *testing.T) {
 	w, ctx := lettered(t), t.Context()
 	w.mailed("alice", alicesMail)
 	for range 5 {
-		must(t, w.gate.Unlock(ctx, "alice"))
+		must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 		w.wait(time.Hour)
 		id := w.half("alice")
 		as[*mfa.SentTo](t)(w.gate.SendCode(ctx, w.at, id, mfa.Email, "", false))
@@ -126,7 +127,7 @@ func TestGate_OneTaker_OfLinks(t *testing.T) {
 			return err
 		})
 	}
-	if n := accept(as[string](t)(w.gate.Invite(ctx, mfa.InviteInput{Name: "bob"}))); n != 1 {
+	if n := accept(as[string](t)(mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: "bob"}))); n != 1 {
 		t.Errorf("one invitation was accepted %d times", n)
 	}
 	w.signUp(alicesMail)
@@ -140,7 +141,7 @@ func TestGate_OneTaker_OfAPassAndABypass(t *testing.T) {
 	w, ctx := lettered(t), t.Context()
 	w.invited("alice") // leaves before anything is set up
 	w.policy.Enrollment = mfa.Enrollment{}
-	pass, _, err := w.gate.EnrollmentPass(ctx, "alice", 0)
+	pass, _, err := mfatest.NewDesk(w.gate).EnrollmentPass(ctx, "alice", 0)
 	must(t, err)
 	halves := w.halves("alice")
 	if n := at64(func(i int) error {
@@ -153,7 +154,7 @@ func TestGate_OneTaker_OfAPassAndABypass(t *testing.T) {
 	}
 	w.policy.Enrollment = mfa.Enrollment{Open: true}
 	w.addPhone(as[*mfa.Outcome](t)(w.signIn("alice")).Session.ID)
-	bypass, _, err := w.gate.Bypass(ctx, "alice", 0, "lost")
+	bypass, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "lost")
 	must(t, err)
 	halves = w.halves("alice")
 	if n := at64(func(i int) error {
@@ -268,7 +269,7 @@ func TestGate_AC105_SpentCodeStaysSpent(t *testing.T) {
 		}
 	}
 	out = as[*mfa.Outcome](t)(w.gate.VerifyTOTP(ctx, w.at, id, p.code(w.clock())))
-	must(t, w.gate.Unlock(ctx, "alice"))
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, "alice"))
 	if _, err := w.gate.FinishAddress(ctx, w.at, out.Session.ID, mfa.Email, code); !errors.Is(err, mfa.ErrExpired) {
 		t.Errorf("a code whose tries were used up came back: %v", err)
 	}

@@ -18,40 +18,81 @@ func (g *Gate) Organizations() []*Organization {
 	return p.Organizations.List()
 }
 
-// SetOrganization makes an organization in the store, or changes what it asks.
-// ErrNotAllowed where the configuration declares it; what is wrong with it otherwise.
-func (g *Gate) SetOrganization(ctx context.Context, in Organization) error {
-	err := g.setOrganization(ctx, in)
-	g.admin(ctx, nil, "", "set organization "+string(in.ID), err)
-	return err
+// Organizations returns those that the actor sees, in the order of their IDs. They must
+// not be changed.
+func (a *Administration) Organizations() ([]*Organization, error) {
+	if err := a.may(ReadOrganizations, nil); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(a.g.Organizations(), func(o *Organization) bool {
+		return a.actor.Organization != "" && o.ID != a.actor.Organization
+	}), nil
 }
 
-func (g *Gate) setOrganization(ctx context.Context, in Organization) error {
-	p := g.cfg.Policy()
-	if p == nil {
-		return ErrNotAllowed
+// Organization returns one. ErrNotFound.
+func (a *Administration) Organization(id OrganizationID) (*Organization, error) {
+	list, err := a.Organizations()
+	if err != nil {
+		return nil, err
 	}
-	if o := p.Organizations.Find(in.ID); o != nil && o.Declared {
-		return fmt.Errorf("organization %s: %w: the configuration declares it; change it there", in.ID, ErrNotAllowed)
+	if i := slices.IndexFunc(list, func(o *Organization) bool { return o.ID == id }); i >= 0 {
+		return list[i], nil
+	}
+	return nil, fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(id), "?"), ErrNotFound)
+}
+
+// SetOrganization makes an organization in the store, or changes what it asks.
+// ErrNotAllowed where the configuration declares it; what is wrong with it otherwise.
+func (a *Administration) SetOrganization(ctx context.Context, in Organization) error {
+	what := "set organization " + string(in.ID)
+	in, err := a.checkOrganization(in)
+	if err != nil {
+		a.refused(ctx, nil, what, err)
+		return err
+	}
+	return a.act(ctx, nil, what, func() error {
+		err := a.g.cfg.Store.UpdateOrganization(ctx, in.ID, func(o *Organization) error {
+			in.Created = o.Created
+			*o = in
+			return nil
+		})
+		if errors.Is(err, ErrNotFound) {
+			in.Created = a.g.now()
+			err = a.g.cfg.Store.CreateOrganization(ctx, &in)
+		}
+		return err
+	})
+}
+
+// checkOrganization returns the organization as it would be kept.
+func (a *Administration) checkOrganization(in Organization) (Organization, error) {
+	if err := a.may(ChangeOrganizations, nil); err != nil {
+		return in, err
+	}
+	p := a.g.cfg.Policy()
+	if p == nil {
+		return in, ErrNotAllowed
+	}
+	if err := declared(p, in.ID); err != nil {
+		return in, fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(in.ID), "?"), err)
 	}
 	if err := in.Validate(p); err != nil {
-		return &OrganizationError{err}
+		return in, &OrganizationError{err}
 	}
 	name, err := cleanText(in.Name)
 	if err != nil {
-		return fmt.Errorf("name: %w", err)
+		return in, fmt.Errorf("name: %w", err)
 	}
 	in.Name, in.Declared = name, false
-	err = g.cfg.Store.UpdateOrganization(ctx, in.ID, func(o *Organization) error {
-		in.Created = o.Created
-		*o = in
-		return nil
-	})
-	if errors.Is(err, ErrNotFound) {
-		in.Created = g.now()
-		err = g.cfg.Store.CreateOrganization(ctx, &in)
+	return in, nil
+}
+
+// declared reports with nil that the configuration does not declare the organization.
+func declared(p *Policy, id OrganizationID) error {
+	if o := p.Organizations.Find(id); o != nil && o.Declared {
+		return fmt.Errorf("%w: the configuration declares it; change it there", ErrNotAllowed)
 	}
-	return err
+	return nil
 }
 
 // OrganizationError says what is wrong with an organization.
@@ -62,56 +103,81 @@ func (e *OrganizationError) Error() string { return e.Err.Error() }
 
 // RemoveOrganization removes an organization of the store. Its members are told
 // nothing, and its routes refuse everybody. ErrNotFound, ErrNotAllowed.
-func (g *Gate) RemoveOrganization(ctx context.Context, id OrganizationID) error {
-	p := g.cfg.Policy()
-	err := error(ErrNotAllowed)
-	if p != nil {
-		if o := p.Organizations.Find(id); o == nil || !o.Declared {
-			err = g.cfg.Store.RemoveOrganization(ctx, id)
-		} else {
-			err = fmt.Errorf("%w: the configuration declares it; change it there", ErrNotAllowed)
-		}
-		if err != nil {
-			err = fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(id), "?"), err)
-		}
+func (a *Administration) RemoveOrganization(ctx context.Context, id OrganizationID) error {
+	what := "remove organization " + string(id)
+	err := a.may(ChangeOrganizations, nil)
+	if p := a.g.cfg.Policy(); err == nil && p == nil {
+		err = ErrNotAllowed
+	} else if err == nil {
+		err = declared(p, id)
 	}
-	g.admin(ctx, nil, "", "remove organization "+string(id), err)
+	if err == nil {
+		_, err = a.g.cfg.Store.Organization(ctx, id)
+	}
+	if err == nil {
+		return a.act(ctx, nil, what, func() error { return a.g.cfg.Store.RemoveOrganization(ctx, id) })
+	}
+	err = fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(id), "?"), err)
+	a.refused(ctx, nil, what, err)
 	return err
 }
 
 // SetMember makes the user a member of the organization, or takes that away. Whoever is
 // one by a verified address stays one. It holds on the next request. ErrNotFound,
 // ErrLimit.
-func (g *Gate) SetMember(ctx context.Context, name string, id OrganizationID, member bool) error {
-	u, err := g.localUser(ctx, name)
-	if err == nil {
-		err = g.setMember(ctx, u.ID, id, member)
-	}
-	what := "add to organization "
+//
+// An organization's administrator takes members out of it, and brings nobody in but by
+// invitation: they could make anybody theirs, and then reset them.
+func (a *Administration) SetMember(ctx context.Context, user UserID, id OrganizationID, member bool) error {
+	what := "add to organization " + string(id)
 	if !member {
-		what = "remove from organization "
+		what = "remove from organization " + string(id)
 	}
-	g.admin(ctx, u, name, what+string(id), err)
-	return err
+	need := ChangeOrganizations
+	if of := a.actor.Organization; of != "" && of == id && !member {
+		need = ReadUsers | ChangeUsers
+	}
+	u, err := a.g.cfg.Store.User(ctx, user)
+	if err == nil {
+		err = a.mayMove(need, u)
+	}
+	if err == nil && member {
+		err = a.g.checkOrganizations([]OrganizationID{id})
+	}
+	if err != nil {
+		a.refused(ctx, u, what, err)
+		return err
+	}
+	return a.act(ctx, u, what, func() error {
+		return a.g.cfg.Store.UpdateUser(ctx, user, func(u *User) error {
+			if err := a.mayMove(need, u); err != nil {
+				return err
+			}
+			u.Organizations = slices.DeleteFunc(u.Organizations, func(o OrganizationID) bool { return o == id })
+			if !member {
+				return nil
+			}
+			if len(u.Organizations) >= MaxOrganizations {
+				return ErrLimit
+			}
+			u.Organizations = append(u.Organizations, id)
+			return nil
+		})
+	})
 }
 
-func (g *Gate) setMember(ctx context.Context, user UserID, id OrganizationID, member bool) error {
-	if member {
-		if err := g.checkOrganizations([]OrganizationID{id}); err != nil {
-			return err
-		}
+// mayMove is may for who is a member of what: to leave one organization is no matter of
+// the others.
+func (a *Administration) mayMove(need Powers, u *User) error {
+	switch {
+	case !a.actor.Powers.Has(need):
+		return ErrNotAllowed
+	case !a.reaches(u):
+		return ErrNotFound
+	case a.actor.Organization != "" && u.hasRole():
+		return ErrRole
 	}
-	return g.cfg.Store.UpdateUser(ctx, user, func(u *User) error {
-		u.Organizations = slices.DeleteFunc(u.Organizations, func(o OrganizationID) bool { return o == id })
-		if !member {
-			return nil
-		}
-		if len(u.Organizations) >= MaxOrganizations {
-			return ErrLimit
-		}
-		u.Organizations = append(u.Organizations, id)
-		return nil
-	})
+	return nil
 }
 
 // checkOrganizations reports with nil that there are all of them.

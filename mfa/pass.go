@@ -19,31 +19,33 @@ const (
 
 // EnrollmentPass makes a secret that opens a first enrollment to the user, good once
 // (rule B17). life 0: PassLife. ErrNotFound.
-func (g *Gate) EnrollmentPass(ctx context.Context, name string, life time.Duration) (pass string, expires time.Time, err error) {
-	return g.makePass(ctx, name, ForPass, life, "enrollment-pass")
+func (a *Administration) EnrollmentPass(ctx context.Context, id UserID, life time.Duration) (pass string, expires time.Time, err error) {
+	return a.makePass(ctx, id, ForPass, life, "enrollment-pass")
 }
 
 // Bypass makes a secret that stands for the user's second factor at one sign-in and
 // then leads to set-up, good once (rule B29). why is for the record. ErrNotFound.
-func (g *Gate) Bypass(ctx context.Context, name string, life time.Duration, why string) (code string, expires time.Time, err error) {
-	return g.makePass(ctx, name, ForBypass, life, "bypass: "+why)
+func (a *Administration) Bypass(ctx context.Context, id UserID, life time.Duration, why string) (code string, expires time.Time, err error) {
+	return a.makePass(ctx, id, ForBypass, life, "bypass: "+why)
 }
 
-func (g *Gate) makePass(ctx context.Context, name string, purpose Purpose, life time.Duration, what string) (pass string, expires time.Time, err error) {
-	u, err := g.localUser(ctx, name)
-	if err == nil {
-		if life <= 0 {
-			life = PassLife
+func (a *Administration) makePass(ctx context.Context, id UserID, purpose Purpose, life time.Duration, what string) (pass string, expires time.Time, err error) {
+	if life <= 0 {
+		life = PassLife
+	}
+	expires = a.g.now().Add(min(life, MaxPassLife))
+	err = a.change(ctx, id, what, func(u *User) error {
+		secret := newPass()
+		err := a.g.cfg.Store.PutChallenge(ctx, &Challenge{ID: linkID(cleanPass(secret)), Purpose: purpose, User: u.ID, Expires: expires})
+		if err == nil {
+			// Whoever wore out the tries before must not keep this one from its user.
+			err = a.g.unlock(ctx, u.ID, "pass")
 		}
-		expires = g.now().Add(min(life, MaxPassLife))
-		pass = newPass()
-		err = g.cfg.Store.PutChallenge(ctx, &Challenge{ID: linkID(cleanPass(pass)), Purpose: purpose, User: u.ID, Expires: expires})
-	}
-	if err == nil {
-		// Whoever wore out the tries before must not keep this one from its user.
-		err = g.clear(ctx, factorKey(u.ID, "pass"))
-	}
-	g.admin(ctx, u, name, what, err)
+		if err == nil {
+			pass = secret
+		}
+		return err
+	})
 	if err != nil {
 		return "", time.Time{}, err
 	}

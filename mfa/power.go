@@ -107,8 +107,8 @@ func (u *User) Role() Role {
 // hasRole reports whether the user administrates or audits anything.
 func (u *User) hasRole() bool { return u.Admin || u.Auditor || len(u.AdminOf) > 0 }
 
-// powers returns what the user may do over one organization, or over all with "".
-func (u *User) powers(of OrganizationID) Powers {
+// PowersOver returns what the user may do over one organization, or over all with "".
+func (u *User) PowersOver(of OrganizationID) Powers {
 	if u.Disabled {
 		return 0
 	}

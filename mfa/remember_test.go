@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 const month = 30 * 24 * time.Hour
@@ -90,7 +91,7 @@ func TestGate_B29_NotForWhatIsNoPrimaryFactor(t *testing.T) {
 	codes, out := w.addCodes(out.Session.ID)
 	w.wait(time.Minute)
 	in := as[*mfa.Outcome](t)(w.gate.VerifyBackupCode(ctx, &at, w.half("alice"), codes[0]))
-	bypass, _, err := w.gate.Bypass(ctx, "alice", 0, "")
+	bypass, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, "alice", 0, "")
 	must(t, err)
 	by := as[*mfa.Outcome](t)(w.gate.VerifyBypass(ctx, &at, w.half("alice"), bypass))
 	if in.Remember != "" || by.Remember != "" || len(w.user(out.Session.User).Remembered) != 0 {
@@ -173,7 +174,7 @@ func TestGate_B29_Ends(t *testing.T) {
 			must(t, w.store.UpdateUser(ctx, s.Session.User, func(u *mfa.User) error { u.Password = mfa.Secret("plain " + goodPassword); return nil }))
 		},
 		"a reset link": func(name string, _ *mfa.Outcome, _ *phone) {
-			token := as[string](t)(w.gate.ResetPassword(ctx, name))
+			token := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, name))
 			as[*mfa.Outcome](t)(w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: token, Password: goodPassword}))
 		},
 		"removing a factor": func(_ string, s *mfa.Outcome, _ *phone) {
@@ -190,8 +191,8 @@ func TestGate_B29_Ends(t *testing.T) {
 			wants(t, w.gate.ForgetDevice(ctx, w.at, s.Session.ID, a.Remembered[0].ID), mfa.ErrNotFound)
 		},
 		"disabling and enabling": func(name string, _ *mfa.Outcome, _ *phone) {
-			must(t, w.gate.SetDisabled(ctx, name, true))
-			must(t, w.gate.SetDisabled(ctx, name, false))
+			must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, name, true))
+			must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, name, false))
 		},
 		"switching it off": func(string, *mfa.Outcome, *phone) { w.policy.RememberDevice = 0 },
 		"an organization that forbids it": func(_ string, s *mfa.Outcome, _ *phone) {

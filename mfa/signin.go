@@ -138,7 +138,7 @@ func (g *Gate) begin(ctx context.Context, at *Place, u *User, in start) (*Outcom
 		if registering {
 			u.FirstSignIn = now
 		}
-		u.LastSignIn = now
+		u.LastSignIn, u.LastHost = now, at.Host
 		added = g.autoEnroll(at, p, u, in.first)
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // signUp makes an account with an address and returns its first session.
@@ -456,7 +457,7 @@ func TestGate_Waiting_IsBound(t *testing.T) {
 		}
 	}
 	// A link, a pass and a passkey's challenge are no codes.
-	token := as[string](t)(w.gate.ResetPassword(ctx, alicesMail))
+	token := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, alicesMail))
 	_, _, err := w.gate.FinishWaiting(ctx, w.at, token, code)
 	wants(t, err, mfa.ErrExpired)
 	if _, err := w.gate.OpenLink(ctx, w.at, token); err != nil {
@@ -480,7 +481,7 @@ func TestGate_Waiting_IsBound(t *testing.T) {
 	if !errors.Is(err, mfa.ErrExpired) || again != nil {
 		t.Errorf("the fifth: %+v, %v", again, err)
 	}
-	must(t, w.gate.Unlock(ctx, alicesMail))
+	must(t, mfatest.NewDesk(w.gate).Unlock(ctx, alicesMail))
 
 	w.wait(time.Hour)
 	wait = as[*mfa.Waiting](t)(w.gate.SendSignInCode(ctx, w.at, alicesMail))
@@ -753,26 +754,26 @@ func TestGate_B35_AccountsOfAddresses(t *testing.T) {
 		out := w.signUp(address)
 		_, out = w.addPhone(out.Session.ID)
 		spelling := strings.ToUpper(address)
-		if info, err := w.gate.UserInfo(ctx, spelling); err != nil || info.ID != out.Session.User {
+		if info, err := mfatest.NewDesk(w.gate).UserInfo(ctx, spelling); err != nil || info.ID != out.Session.User {
 			t.Errorf("%s: %v", spelling, err)
 			continue
 		}
-		as[string](t)(w.gate.ResetPassword(ctx, address))
-		must(t, w.gate.RemoveFactors(ctx, address, mfa.TOTP))
-		must(t, w.gate.Unlock(ctx, address))
-		must(t, w.gate.SetDisabled(ctx, address, true))
-		if _, _, err := w.gate.Bypass(ctx, address, 0, "lost"); err != nil {
+		as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, address))
+		must(t, mfatest.NewDesk(w.gate).RemoveFactors(ctx, address, mfa.TOTP))
+		must(t, mfatest.NewDesk(w.gate).Unlock(ctx, address))
+		must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, address, true))
+		if _, _, err := mfatest.NewDesk(w.gate).Bypass(ctx, address, 0, "lost"); err != nil {
 			t.Error(err)
 		}
 		if _, err := w.gate.SignIn(ctx, w.at, "local", address, goodPassword); !errors.Is(err, mfa.ErrRejected) {
 			t.Errorf("disabled, and signed in: %v", err)
 		}
 	}
-	_, err := w.gate.UserInfo(ctx, "nobody@example.com")
+	_, err := mfatest.NewDesk(w.gate).UserInfo(ctx, "nobody@example.com")
 	wants(t, err, mfa.ErrNotFound)
 	// An unverified address is no name (B35): it could be anybody's.
 	bob := w.invited("bob").Session.User
 	w.change(bob, func(u *mfa.User) { u.Email = "bob@example.com" })
-	_, err = w.gate.UserInfo(ctx, "bob@example.com")
+	_, err = mfatest.NewDesk(w.gate).UserInfo(ctx, "bob@example.com")
 	wants(t, err, mfa.ErrNotFound)
 }

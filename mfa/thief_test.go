@@ -186,11 +186,11 @@ func TestGate_AcceptLink_RejectsALaterGeneration(t *testing.T) {
 	w, ctx := newWorldOn(t, store), t.Context()
 	w.policy.Optional, w.policy.Prompt = true, mfa.PromptNever
 	w.invited("alice")
-	stolen := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+	stolen := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 	store.do = func() {
-		must(t, w.gate.SetDisabled(ctx, "alice", true))
-		must(t, w.gate.SetDisabled(ctx, "alice", false))
-		link := as[string](t)(w.gate.ResetPassword(ctx, "alice"))
+		must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, "alice", true))
+		must(t, mfatest.NewDesk(w.gate).SetDisabled(ctx, "alice", false))
+		link := as[string](t)(mfatest.NewDesk(w.gate).ResetPassword(ctx, "alice"))
 		as[*mfa.Outcome](t)(w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: link, Password: "another good long password"}))
 	}
 	thief, err := w.gate.AcceptLink(ctx, w.at, mfa.LinkInput{Token: stolen, Password: "the thief's own long password"})

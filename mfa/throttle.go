@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -193,11 +194,35 @@ func (g *Gate) count(ctx context.Context, counters ...counter) error {
 		keys[i] = c.key
 	}
 	now := g.now()
-	return g.cfg.Store.UpdateAttempts(ctx, keys, func(all []Attempts) error {
+	var locked *counter
+	err := g.cfg.Store.UpdateAttempts(ctx, keys, func(all []Attempts) error {
+		locked = nil
 		for i, c := range counters {
 			if err := c.count(&all[i], now); err != nil {
 				return err
 			}
+			if all[i].Until.Equal(forever) {
+				locked = &counters[i]
+			}
+		}
+		return nil
+	})
+	if err == nil && locked != nil {
+		g.markLocked(ctx, *locked)
+	}
+	return err
+}
+
+// markLocked notes on the user that an administrator has to help. The counter decides:
+// that it could not be noted keeps nobody out and lets nobody in.
+func (g *Gate) markLocked(ctx context.Context, c counter) {
+	user := c.of.id
+	if user == "" {
+		return
+	}
+	_ = g.cfg.Store.UpdateUser(ctx, user, func(u *User) error {
+		if !slices.Contains(u.Locked, c.kind) {
+			u.Locked = append(u.Locked, c.kind)
 		}
 		return nil
 	})
@@ -239,6 +264,21 @@ func (g *Gate) giveBack(ctx context.Context, r reservation, change func(*Attempt
 func (g *Gate) clear(ctx context.Context, keys ...string) error {
 	return g.cfg.Store.UpdateAttempts(ctx, keys, func(all []Attempts) error {
 		clear(all)
+		return nil
+	})
+}
+
+// unlock forgets the failed attempts at what the user proves by these.
+func (g *Gate) unlock(ctx context.Context, user UserID, kinds ...Kind) error {
+	keys := make([]string, len(kinds))
+	for i, k := range kinds {
+		keys[i] = factorKey(user, k)
+	}
+	if err := g.clear(ctx, keys...); err != nil {
+		return err
+	}
+	return g.cfg.Store.UpdateUser(ctx, user, func(u *User) error {
+		u.Locked = slices.DeleteFunc(u.Locked, func(k Kind) bool { return slices.Contains(kinds, k) })
 		return nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 )
 
 // person is who walks through a cell.
@@ -230,7 +231,7 @@ func (b *browser) lives() (start string, ok bool) {
 		}
 		b.id, b.seen = "", nil
 	case disabledLater:
-		if err := b.w.gate.SetDisabled(b.ctx, b.w.name, true); err != nil {
+		if err := mfatest.NewDesk(b.w.gate).SetDisabled(b.ctx, b.w.name, true); err != nil {
 			b.fail("disabling: %v", err)
 		}
 		p.disabled, b.seen = true, nil
@@ -247,7 +248,7 @@ func (b *browser) lives() (start string, ok bool) {
 		}
 		p.joins(mfa.Organization{ID: joined, PhishingResistant: true})
 	case factorsReset:
-		if err := b.w.gate.RemoveFactors(b.ctx, b.w.name, ""); err != nil {
+		if err := mfatest.NewDesk(b.w.gate).RemoveFactors(b.ctx, b.w.name, ""); err != nil {
 			b.fail("resetting: %v", err)
 		}
 		b.seen, b.opened, b.locked = nil, b.w.time.Now(), map[mfa.Kind]time.Time{}

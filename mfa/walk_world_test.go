@@ -431,10 +431,10 @@ func (w *town) settle(ctx context.Context) error {
 		return err
 	}
 	if p.passInHand {
-		w.pass, _, err = w.gate.EnrollmentPass(ctx, w.name, 0)
+		w.pass, _, err = mfatest.NewDesk(w.gate).EnrollmentPass(ctx, w.name, 0)
 	}
 	if err == nil && p.bypassInHand {
-		w.bypass, _, err = w.gate.Bypass(ctx, w.name, 0, "lost phone")
+		w.bypass, _, err = mfatest.NewDesk(w.gate).Bypass(ctx, w.name, 0, "lost phone")
 	}
 	if err == nil {
 		err = w.invite(ctx)
@@ -453,9 +453,9 @@ func otherPrompt(p mfa.Prompt) mfa.Prompt {
 func (w *town) invite(ctx context.Context) (err error) {
 	switch w.plan.source {
 	case invitation:
-		w.first.link, err = w.gate.Invite(ctx, mfa.InviteInput{Name: w.name})
+		w.first.link, err = mfatest.NewDesk(w.gate).Invite(ctx, mfa.InviteInput{Name: w.name})
 	case resetLink:
-		w.first.link, err = w.gate.ResetPassword(ctx, w.name)
+		w.first.link, err = mfatest.NewDesk(w.gate).ResetPassword(ctx, w.name)
 	}
 	return err
 }

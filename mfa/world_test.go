@@ -210,7 +210,7 @@ func (w *world) wantsNext(out *mfa.Outcome, err error, action mfa.Action, reason
 // invited makes an account by invitation and returns the outcome of accepting.
 func (w *world) invited(name string) *mfa.Outcome {
 	w.t.Helper()
-	token := as[string](w.t)(w.gate.Invite(w.t.Context(), mfa.InviteInput{Name: name}))
+	token := as[string](w.t)(mfatest.NewDesk(w.gate).Invite(w.t.Context(), mfa.InviteInput{Name: name}))
 	return as[*mfa.Outcome](w.t)(w.gate.AcceptLink(w.t.Context(), w.at, mfa.LinkInput{Token: token, Password: goodPassword}))
 }
 

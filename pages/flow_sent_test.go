@@ -65,7 +65,7 @@ func newMailHouse(t *testing.T) *mailHouse {
 // invited comes by an invitation and has chosen a password.
 func (h *mailHouse) invited(t *testing.T, email string) *reader {
 	t.Helper()
-	token, err := h.gate.Invite(t.Context(), mfa.InviteInput{Name: "alice", Email: email})
+	token, err := mfatest.NewDesk(h.gate).Invite(t.Context(), mfa.InviteInput{Name: "alice", Email: email})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +466,7 @@ func TestFlow_Pass(t *testing.T) {
 	}
 	r.submit("code", "code", "AAAA-BBBB-CCCC-DDDD")
 	r.expect("/.mfa/set-up/pass", "That pass didn’t match", "<title>Error:")
-	pass, _, err := h.gate.EnrollmentPass(t.Context(), "alice", 0)
+	pass, _, err := mfatest.NewDesk(h.gate).EnrollmentPass(t.Context(), "alice", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -482,7 +482,7 @@ func TestFlow_Pass(t *testing.T) {
 	h.signsIn(r)
 	r.open(h.url + "/.mfa/set-up/pass?rd=%2Fprivate")
 	r.expect("/.mfa/set-up/pass", "Enter your pass", "Send a code to al****@example.com instead")
-	if pass, _, err = h.gate.EnrollmentPass(t.Context(), "alice", 0); err != nil {
+	if pass, _, err = mfatest.NewDesk(h.gate).EnrollmentPass(t.Context(), "alice", 0); err != nil {
 		t.Fatal(err)
 	}
 	r.submit("code", "code", pass)
@@ -495,7 +495,7 @@ func TestFlow_Bypass(t *testing.T) {
 	h := newMailHouse(t)
 	h.alice(t)
 	h.wait(time.Hour)
-	code, _, err := h.gate.Bypass(t.Context(), "alice", 0, "lost phone")
+	code, _, err := mfatest.NewDesk(h.gate).Bypass(t.Context(), "alice", 0, "lost phone")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/secondgate/secondgate/mfa/factor/backupcode"
 	"github.com/secondgate/secondgate/mfa/factor/passkey"
 	"github.com/secondgate/secondgate/mfa/factor/totp"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 	"github.com/secondgate/secondgate/pages"
 	"github.com/secondgate/secondgate/session"
 	"github.com/secondgate/secondgate/store/badger"
@@ -263,7 +264,7 @@ var (
 // and backup codes, and signs in with each of them (rules B11, B13, B14, B20).
 func TestFlow_WithoutScripts(t *testing.T) {
 	h := newHouse(t)
-	token, err := h.gate.Invite(t.Context(), mfa.InviteInput{Name: "alice", DisplayName: "Alice"})
+	token, err := mfatest.NewDesk(h.gate).Invite(t.Context(), mfa.InviteInput{Name: "alice", DisplayName: "Alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +352,7 @@ func TestFlow_WithoutScripts(t *testing.T) {
 func TestFlow_OnlyCodesAndSlow(t *testing.T) {
 	h := newHouse(t)
 	codes, _ := h.alice(t)
-	if err := h.gate.RemoveFactors(t.Context(), "alice", mfa.TOTP); err != nil {
+	if err := mfatest.NewDesk(h.gate).RemoveFactors(t.Context(), "alice", mfa.TOTP); err != nil {
 		t.Fatal(err)
 	}
 	h.wait(time.Hour)
@@ -381,7 +382,7 @@ func TestFlow_OnlyCodesAndSlow(t *testing.T) {
 func TestFlow_Skip(t *testing.T) {
 	h := newHouse(t)
 	h.policy.Optional = true
-	token, err := h.gate.Invite(t.Context(), mfa.InviteInput{Name: "alice"})
+	token, err := mfatest.NewDesk(h.gate).Invite(t.Context(), mfa.InviteInput{Name: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +405,7 @@ func TestFlow_Skip(t *testing.T) {
 func TestFlow_PasswordAgain(t *testing.T) {
 	h := newHouse(t)
 	h.policy.Optional = true
-	token, err := h.gate.Invite(t.Context(), mfa.InviteInput{Name: "alice"})
+	token, err := mfatest.NewDesk(h.gate).Invite(t.Context(), mfa.InviteInput{Name: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +432,7 @@ func TestFlow_PasswordAgain(t *testing.T) {
 // alice has an authenticator app and backup codes.
 func (h *house) alice(t *testing.T) (codes []string, secret string) {
 	t.Helper()
-	token, err := h.gate.Invite(t.Context(), mfa.InviteInput{Name: "alice"})
+	token, err := mfatest.NewDesk(h.gate).Invite(t.Context(), mfa.InviteInput{Name: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/mfatest"
 	"github.com/secondgate/secondgate/pages"
 )
 
@@ -443,7 +444,7 @@ func TestFlow_TellsNobodyWhoIsHere(t *testing.T) {
 	h, b := openHouse(t)
 	h.signUp(t, b, newReader(t), aliceMail)
 	h.signUp(t, b, newReader(t), doraMail)
-	if err := h.gate.SetDisabled(t.Context(), doraMail, true); err != nil {
+	if err := mfatest.NewDesk(h.gate).SetDisabled(t.Context(), doraMail, true); err != nil {
 		t.Fatal(err)
 	}
 	h.wait(time.Hour)
@@ -555,7 +556,7 @@ func difference(a, b string) string {
 func TestFlow_B28_PasskeySignsIn(t *testing.T) {
 	path := pages.FindChromium(t)
 	h, _ := openHouse(t)
-	token, err := h.gate.Invite(t.Context(), mfa.InviteInput{Name: "alice"})
+	token, err := mfatest.NewDesk(h.gate).Invite(t.Context(), mfa.InviteInput{Name: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
