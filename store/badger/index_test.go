@@ -98,8 +98,16 @@ func indexed(t *testing.T, s *Store, n int) {
 	t.Helper()
 	ok(t, s.CheckIndex(ctx))
 	for _, q := range []mfa.UserQuery{{Search: "ann"}, {Where: [][]mfa.Facet{{mfa.FacetOrganization("acme")}}}} {
-		if page, _, err := s.ListUsers(ctx, q, "", 2*n+1); err != nil || len(page) != n {
-			t.Errorf("%+v: %d users of %d, %v", q, len(page), n, err)
+		found, after := 0, ""
+		for {
+			page, next, err := s.ListUsers(ctx, q, after, n+1)
+			ok(t, err)
+			if found, after = found+len(page), next; next == "" {
+				break
+			}
+		}
+		if found != n {
+			t.Errorf("%+v: %d users of %d", q, found, n)
 		}
 	}
 	for _, facets := range [][]mfa.Facet{nil, {mfa.FacetOrganization("acme")}, {mfa.FacetDomain("example.test"), mfa.FacetOrganization("acme")}} {
@@ -111,8 +119,21 @@ func indexed(t *testing.T, s *Store, n int) {
 }
 
 func TestOpen_buildsTheIndexOfAnOldStore(t *testing.T) {
-	const n = 300
-	o := oldStore(t, n)
+	const n = 2*buildPart + 300
+	o := newOptions(t)
+	old, err := Open(o)
+	ok(t, err)
+	batch := old.db.NewWriteBatch()
+	for i := range n {
+		record, err := old.codec.Encode(store.Users, string(member(i).ID), member(i))
+		ok(t, err)
+		ok(t, batch.Set(userRow(member(i).ID).key(), record))
+		ok(t, batch.Set([]byte(namePrefix+member(i).Name+separator+string(member(i).ID)), nil))
+	}
+	ok(t, batch.Flush())
+	ok(t, old.writeAnchor())
+	makeOld(t, old)
+	ok(t, old.Close())
 	s, log := opened(t, o)
 	indexed(t, s, n)
 	if !strings.Contains(log.String(), "index of users is built") || !strings.Contains(log.String(), fmt.Sprint("users=", n)) {
