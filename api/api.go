@@ -36,6 +36,10 @@ type Config struct {
 	Guard  Guard
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // told of our faults; nil: nobody is
+	// Origins returns the protected hosts, such as "https://app.example.com": invitations
+	// lead to the first of them, or to the one that is asked for. nil: to the host that
+	// was asked.
+	Origins func() []string
 }
 
 // API serves programs. It is safe for concurrent use.
@@ -44,6 +48,8 @@ type API struct {
 	guard    Guard
 	now      func() time.Time
 	logger   *slog.Logger
+	origins  func() []string
+	walks    walks
 	table    []route
 	document []byte
 }
@@ -53,7 +59,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Gate == nil || cfg.Guard == nil {
 		return nil, errors.New("making the API: a gate and a guard are needed")
 	}
-	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger}
+	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger, origins: cfg.Origins, walks: make(walks, maxWalks)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -64,7 +70,7 @@ func New(cfg Config) (*API, error) {
 	if a.document, err = Document(); err != nil {
 		return nil, fmt.Errorf("making the API: %w", err)
 	}
-	a.table = newTable(a.open(), a.account())
+	a.table = newTable(a.open(), a.account(), a.admin())
 	return a, nil
 }
 
@@ -79,8 +85,17 @@ func (a *API) open() part {
 // Serves reports whether a path, as it was sent, is one for an API.
 func Serves(path string) bool { return strings.HasPrefix(path, Root) || path == ScriptPath }
 
-// ServeHTTP answers one request that Serves.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request that Serves, on a host that may carry an app.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serveHost(w, r, false) }
+
+// Console returns what serves a host that carries no app: the same, and the admin API
+// with it. An app shares its origin with what stands beside it, and could administrate
+// with the cookies of whoever visits it.
+func (a *API) Console() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serveHost(w, r, true) })
+}
+
+func (a *API) serveHost(w http.ResponseWriter, r *http.Request, console bool) {
 	// Below the app's strip a writer drops cookies of our names; ours are ours.
 	w = guard.Plain(w)
 	req, err := a.guard.Parse(r)
@@ -88,7 +103,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.guard.Reject(w, r, err)
 		return
 	}
-	c := &call{api: a, w: w, r: r, req: req, at: req.Place}
+	c := &call{api: a, w: w, r: r, req: req, at: req.Place, console: console}
 	c.at.Language = c.language()
 	if req.Path == ScriptPath && !req.Ambiguous {
 		c.serveScript()
@@ -106,7 +121,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) serve(c *call) (any, error) {
 	name, ok := strings.CutPrefix(c.req.Path, Root)
 	rt, names := find(a.table, name)
-	if !ok || rt == nil || c.req.Ambiguous {
+	if !ok || rt == nil || c.req.Ambiguous || rt.hidden != nil && rt.hidden(c) {
 		return nil, errNoRoute
 	}
 	method := c.r.Method

@@ -20,6 +20,14 @@ type call struct {
 	req   *guard.Request
 	at    mfa.Place
 	names map[string]string // what "{id}" and its like stand for
+
+	console bool // the host carries no app
+
+	// Behind the door of administrators:
+	admin         *mfa.Administration
+	byKey         bool // a program with a key asks, nobody with a session
+	role          mfa.Role
+	organizations []mfa.OrganizationID
 }
 
 // name returns the segment of the path that stands for {key}.
@@ -93,6 +101,12 @@ type nothing struct{}
 
 // answer writes the result of a handler.
 func (c *call) answer(result any) {
+	if write, ok := result.(stream); ok {
+		if err := write(c); err != nil {
+			c.fail(err)
+		}
+		return
+	}
 	h := c.w.Header()
 	web.APIHeaders(h, c.req.HTTPS)
 	status := http.StatusOK

@@ -13,6 +13,7 @@ type Gate interface {
 	factorGate
 	addressGate
 	verifyGate
+	adminGate
 }
 
 type accountGate interface {

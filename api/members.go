@@ -26,7 +26,7 @@ func checkMembers[T any](raw []byte) error {
 		case err != nil, !ok, seen[name]:
 			return errBody
 		case !fields[name]:
-			return errUnknownField
+			return &unknownFieldError{plainName(name)}
 		}
 		seen[name] = true
 		var value json.RawMessage

@@ -8,6 +8,8 @@ import (
 
 // part is a group of routes behind one door.
 type part struct {
+	// hidden reports that the routes are not there at all for this request; nil: they are.
+	hidden func(*call) bool
 	// door lets a request in before anything of it is read but its head. An error is the
 	// answer.
 	door func(*call) error
@@ -28,6 +30,7 @@ type created struct{ body any }
 // route is one resource of the table.
 type route struct {
 	segments []string // "{id}" stands for any
+	hidden   func(*call) bool
 	door     func(*call) error
 	methods  methods
 }
@@ -36,7 +39,7 @@ func newTable(parts ...part) []route {
 	var table []route
 	for _, p := range parts {
 		for path, m := range p.routes {
-			table = append(table, route{strings.Split(path, "/"), p.door, m})
+			table = append(table, route{strings.Split(path, "/"), p.hidden, p.door, m})
 		}
 	}
 	return table

@@ -34,6 +34,13 @@ type fieldError struct{ field, reason string }
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
+// unknownFieldError names the member that is not taken, as far as it looks like one.
+type unknownFieldError struct{ field string }
+
+func (e *unknownFieldError) Error() string { return errUnknownField.Error() + " " + e.field }
+
+func (e *unknownFieldError) Unwrap() error { return errUnknownField }
+
 // owedError says that the session owes something before what was asked for.
 type owedError struct{ decision mfa.Decision }
 
@@ -111,9 +118,20 @@ func (c *call) fail(err error) {
 		clock     *mfa.ClockError
 		password  *mfa.PasswordError
 		field     *fieldError
+		unknown   *unknownFieldError
+		param     *paramError
+		worded    *wordedError
 	)
 	p := unavailable.problem()
+	if errors.As(err, &param) {
+		err = param.worded()
+	}
 	switch {
+	case errors.As(err, &worded):
+		p = worded.problem()
+		if worded.challenge != "" {
+			c.w.Header().Set("WWW-Authenticate", worded.challenge)
+		}
 	case errors.Is(err, mfa.ErrNoSession):
 		c.challenge(mfa.Decision{Action: mfa.SignIn, Reason: mfa.ReasonNoSession})
 		return
@@ -136,6 +154,9 @@ func (c *call) fail(err error) {
 	default:
 		t, known := textOf(err)
 		p = t.problem()
+		if errors.As(err, &unknown) {
+			p.Field = unknown.field
+		}
 		if !known && !errors.Is(err, context.Canceled) {
 			c.api.logger.ErrorContext(c.r.Context(), "a request of a program", "error", err, "host", c.req.Host)
 		}
@@ -169,7 +190,7 @@ func (c *call) throttled(e *mfa.ThrottledError) web.Problem {
 // proofOwed answers that a change needs a newer proof, or a stronger one (rule B15). Our
 // pages take it and lead back to the app: "next" needs "rd", the way back.
 func (c *call) proofOwed(e *mfa.ProofError) {
-	d := mfa.Decision{Action: mfa.StepUp, Reason: mfa.ReasonTooOld, Kinds: e.Kinds, Need: mfa.Requirement{Fresh: mfa.ProofLife, Factors: e.Kinds}}
+	d := mfa.Decision{Action: mfa.StepUp, Reason: mfa.ReasonTooOld, Kinds: e.Kinds, Need: mfa.Requirement{Fresh: c.proofLife(), Factors: e.Kinds}}
 	p := challenges[d.Action].problem()
 	next := url.Values{"for": {"app"}}
 	page := "verify"

@@ -50,6 +50,9 @@ type world struct {
 	post   mfatest.Post
 	clock  *mfatest.Clock
 	valid  *apitest.Validator
+	client string // the address that requests come from
+
+	console bool // the host carries no app
 
 	keepEvents bool // in the store as well
 }
@@ -123,13 +126,19 @@ func (p plainPasswords) Authenticate(ctx context.Context, account, password stri
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, func(*world, *mfa.Config, *api.Config) {})
+}
+
+// newWorldWith is newWorld where change has its say in what the parts are made of.
+func newWorldWith(t *testing.T, change func(*world, *mfa.Config, *api.Config)) *world {
+	t.Helper()
 	keys, err := seal.NewKeys()
 	must(t, err)
 	clock := mfatest.NewClock()
 	store, err := badger.Open(badger.Options{Dir: t.TempDir() + "/store", Keys: keys, MinFree: 1, Now: clock.Now})
 	must(t, err)
 	t.Cleanup(func() { store.Close() })
-	w := &world{t: t, store: store, policy: mfa.DefaultPolicy(), clock: clock}
+	w := &world{t: t, store: store, policy: mfa.DefaultPolicy(), clock: clock, client: "192.0.2.7"}
 	hasher, err := seal.NewHasher(seal.HasherConfig{Params: seal.CodeParams})
 	must(t, err)
 	source, err := local.New(local.Config{Users: store, Hasher: hasher})
@@ -138,11 +147,13 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.policy.Factors |= mfa.KindsOf(mfa.Email, mfa.SMS)
 	plain := plainPasswords{source, store}
-	w.gate, err = mfa.NewGate(mfa.Config{
+	gate, programs := mfa.Config{
 		Store: store, Sources: []mfa.PasswordSource{plain}, Passwords: plain, TOTP: totp.New(), Codes: plainCodes{},
 		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), Events: w, Policy: func() *mfa.Policy { return &w.policy },
 		Now: w.clock.Now, SentCodes: sent, Post: &w.post,
-	})
+	}, api.Config{Now: w.clock.Now}
+	change(w, &gate, &programs)
+	w.gate, err = mfa.NewGate(gate)
 	must(t, err)
 	sessions, err := session.New(session.Config{
 		Store: store, Keys: []session.Key{{ID: "k1", Secret: bytes.Repeat([]byte{7}, 32)}}, Issuer: "gateway-1", Now: w.clock.Now,
@@ -150,11 +161,12 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	w.guard, err = guard.New(guard.Config{
-		Sessions: sessions, Policy: func() *mfa.Policy { return &w.policy }, Events: &w.events, Now: w.clock.Now,
-		Peer: func(*http.Request) guard.Peer { return guard.Peer{TLS: true, Client: "192.0.2.7"} },
+		Sessions: sessions, Policy: gate.Policy, Events: &w.events, Now: w.clock.Now,
+		Peer: func(*http.Request) guard.Peer { return guard.Peer{TLS: true, Client: w.client} },
 	})
 	must(t, err)
-	w.api, err = api.New(api.Config{Gate: w.gate, Guard: w.guard, Now: w.clock.Now})
+	programs.Gate, programs.Guard = w.gate, w.guard
+	w.api, err = api.New(programs)
 	must(t, err)
 	document, err := api.Document()
 	must(t, err)
@@ -250,10 +262,14 @@ func (a *answer) text(name string) string { s, _ := a.body[name].(string); retur
 func (b *browser) do(r *http.Request) *answer {
 	b.w.t.Helper()
 	rec := httptest.NewRecorder()
-	b.w.api.ServeHTTP(rec, r)
+	var h http.Handler = b.w.api
+	if b.w.console {
+		h = b.w.api.Console()
+	}
+	h.ServeHTTP(rec, r)
 	a := &answer{Response: rec.Result()}
 	a.raw, _ = io.ReadAll(a.Response.Body)
-	if len(a.raw) > 0 && strings.Contains(a.Header.Get("Content-Type"), "json") {
+	if len(a.raw) > 0 && a.Header.Get("Content-Type") != "application/x-ndjson" && strings.Contains(a.Header.Get("Content-Type"), "json") {
 		must(b.w.t, json.Unmarshal(a.raw, &a.body))
 	}
 	b.take(a.Response)
@@ -305,7 +321,7 @@ func (w *world) look(r *http.Request, a *answer) {
 // that requires nothing.
 func (w *world) newcomer(name string) *browser {
 	w.t.Helper()
-	token, err := w.gate.Invite(w.t.Context(), mfa.InviteInput{Name: name})
+	token, err := mfatest.NewDesk(w.gate).Invite(w.t.Context(), mfa.InviteInput{Name: name})
 	must(w.t, err)
 	b := w.browser()
 	before := w.policy
@@ -323,7 +339,7 @@ func (w *world) newcomer(name string) *browser {
 // person is somebody who has an authenticator app and backup codes.
 func (w *world) person(name string) *browser {
 	w.t.Helper()
-	token, err := w.gate.Invite(w.t.Context(), mfa.InviteInput{Name: name})
+	token, err := mfatest.NewDesk(w.gate).Invite(w.t.Context(), mfa.InviteInput{Name: name})
 	must(w.t, err)
 	b := w.browser()
 	ctx, at := w.t.Context(), b.place()

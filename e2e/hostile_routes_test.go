@@ -51,7 +51,7 @@ func served(t *testing.T) []string {
 	list = append(list, "GET "+api.ScriptPath, "GET /.mfa/api", "GET /.mfa/api/nothing", "PATCH /.mfa/api/account/factors/none?held", "DELETE /.mfa/api/account/factors/none?held")
 	for _, r := range programs.Routes() {
 		method, name, _ := strings.Cut(r, " ")
-		list = append(list, method+" "+api.Root+strings.ReplaceAll(name, "{id}", "none"))
+		list = append(list, method+" "+api.Root+strings.NewReplacer("{id}", "none", "{user}", "none", "{field}", "grace").Replace(name))
 	}
 	slices.Sort(list)
 	return list
@@ -184,6 +184,7 @@ func TestHostile_routes_AC155(t *testing.T) {
 				a, h := w.reaches(w.h2, message{method: method, target: path, header: [][2]string{{"Origin", "https://evil.test"}, {"Access-Control-Request-Method", "POST"}}}.cookie(w.session))
 				switch known := slices.Contains(routes, method+" "+path); {
 				case h == nil && known && a.status == http.StatusForbidden: // it comes from another origin
+				case h == nil && strings.HasPrefix(path, api.Root+"admin") && a.status == http.StatusNotFound: // beside an app there is none
 				case h != nil || known || a.status != http.StatusMethodNotAllowed && a.status != http.StatusNotFound:
 					t.Errorf("%s %s: %s", method, path, a)
 				}

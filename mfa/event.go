@@ -37,6 +37,7 @@ const (
 	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
 	EventProfile        EventName = "change_profile"  // the name or the address of the account
 	EventForget         EventName = "forget_device"   // … no more
+	EventKey            EventName = "api_key"         // a key that opens nothing was tried
 	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
 	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
 )

@@ -31,9 +31,6 @@ const (
 	activityPerPage = 25
 )
 
-// paramAfter is the cursor of a page of a list.
-const paramAfter = "after"
-
 // serveActivity lists what happened to the person's own account, page by page.
 func (p *Pages) serveActivity(v *visit) {
 	if _, ok := v.account(); !ok {

@@ -38,6 +38,7 @@ type fakeGate struct {
 	fakeSending
 
 	fakeStrangers
+	console *fakeConsole
 
 	calls []string
 	at    mfa.Place // of the last call
@@ -366,11 +367,14 @@ var acme = Brand{Name: "Acme", Accent: "#0b5fff", Support: "help@example.com"}
 
 func newWorld(t testing.TB, brand Brand) *world {
 	t.Helper()
-	w := &world{gate: &fakeGate{}, guard: &fakeGuard{place: mfa.Place{
+	w := &world{gate: &fakeGate{console: new(fakeConsole)}, guard: &fakeGuard{place: mfa.Place{
 		Origin: "https://payroll.example.com", Host: "payroll.example.com", Scope: "payroll.example.com",
 		RPID: "payroll.example.com", Agent: "Firefox on Linux", Network: "192.0.2.0",
 	}}}
-	p, err := New(Config{Gate: w.gate, Guard: w.guard, Brand: brand, Now: func() time.Time { return testNow }})
+	p, err := New(Config{
+		Gate: w.gate, Guard: w.guard, Brand: brand, Now: func() time.Time { return testNow },
+		Administration: func(mfa.Actor) Administration { return w.gate.console },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

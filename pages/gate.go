@@ -21,6 +21,7 @@ type Gate interface {
 	signUpGate
 	forgottenGate
 	signInPasskeyGate
+	consoleGate
 }
 
 type signInGate interface {

@@ -32,8 +32,14 @@ type Config struct {
 	// one that was asked, which is right only where nothing but hosts of ours gets
 	// here. A letter with a host of a stranger's choice gives its link away (AC-169).
 	LinkOrigin func(at *mfa.Place) string
-	Now        func() time.Time // nil: time.Now
-	Logger     *slog.Logger     // told of our faults; nil: nobody is
+	// Administration returns the administration as an actor may use it. nil: there is no
+	// console.
+	Administration func(mfa.Actor) Administration
+	// Apps returns the origins of the apps, for links that an administrator hands over.
+	// nil, or none: the one that was asked.
+	Apps   func() []string
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // told of our faults; nil: nobody is
 }
 
 // Pages serves the pages. It is safe for concurrent use.
@@ -51,6 +57,10 @@ type Pages struct {
 	sheets map[string]*template.Template
 	routes map[string]route
 	loops  loops
+
+	administer func(mfa.Actor) Administration
+	apps       func() []string
+	console    map[string]consoleRoute // only on the host of a console
 }
 
 // route is one page: which handler answers which method. nil: not that method.
@@ -154,6 +164,9 @@ func New(cfg Config) (*Pages, error) {
 		"sign-up/code":           {get: p.serveSignUpCode, post: p.postSignUpCode},
 		"forgotten":              {get: p.serveForgotten, post: p.postForgotten},
 	}
+	if p.administer, p.apps = cfg.Administration, cfg.Apps; p.administer != nil {
+		p.console = p.consoleRoutes()
+	}
 	return p, nil
 }
 
@@ -162,8 +175,11 @@ func Serves(path string) bool {
 	return path == strings.TrimSuffix(Root, "/") || strings.HasPrefix(path, Root)
 }
 
-// ServeHTTP answers one request below /.mfa/.
-func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request below /.mfa/ on the host of an app.
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.serve(w, r, false) }
+
+// serve answers one request, on the host of a console or of an app.
+func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 	// Below the app's strip a writer drops cookies of our names; ours are ours.
 	w = guard.Plain(w)
 	req, err := p.guard.Parse(r)
@@ -182,13 +198,22 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := strings.TrimPrefix(strings.TrimPrefix(req.Path, strings.TrimSuffix(Root, "/")), "/")
-	if file, ok := strings.CutPrefix(name, "assets/"); ok {
+	if file, ok := strings.CutPrefix(name, "assets/"); ok && Serves(req.Path) {
 		p.assets.serve(w, r, req.HTTPS, file)
 		return
 	}
 	v := p.visit(w, r, req)
+	v.onConsole(console)
+	if console && !Serves(req.Path) && !req.Ambiguous {
+		v.outsideConsole()
+		return
+	}
+	if page, ok := p.console[name]; ok && console && !req.Ambiguous {
+		p.serveConsole(v, page)
+		return
+	}
 	rt, ok := p.routes[name]
-	if !ok || req.Ambiguous {
+	if !ok || req.Ambiguous || console && !Serves(req.Path) {
 		v.notFound()
 		return
 	}
@@ -201,21 +226,30 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			rt.post(v)
 		}
 	default:
-		allow := "GET, HEAD"
-		switch {
-		case rt.get == nil:
-			allow = "POST"
-		case rt.post != nil:
-			allow += ", POST"
-		}
-		w.Header().Set("Allow", allow)
-		v.message(http.StatusMethodNotAllowed, messagePage{Heading: v.T("method.title"), Text: []string{v.T("method.text")}, Actions: []action{{Href: Root, Label: v.T("go.start")}}})
+		v.methodNotAllowed(rt.get != nil, rt.post != nil)
 	}
+}
+
+// methodNotAllowed says which methods the page has.
+func (v *visit) methodNotAllowed(get, post bool) {
+	allow := "GET, HEAD"
+	switch {
+	case !get:
+		allow = "POST"
+	case post:
+		allow += ", POST"
+	}
+	v.w.Header().Set("Allow", allow)
+	v.message(http.StatusMethodNotAllowed, messagePage{Heading: v.T("method.title"), Text: []string{v.T("method.text")}, Actions: []action{{Href: Root, Label: v.T("go.start")}}})
 }
 
 // serveStart is the door without a number: it opens on what the person owes, or
 // on the account.
 func (p *Pages) serveStart(v *visit) {
+	if v.console && v.p.console != nil {
+		v.redirect(Root + consoleHome) // which sends to sign-in whom it does not know
+		return
+	}
 	if _, err := v.session(); err != nil {
 		v.from = fromAccount
 		v.noSession(err, "sign-in")

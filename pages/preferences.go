@@ -13,7 +13,7 @@ const preferenceLife = 366 * 24 * 3600
 // postPreferences keeps the language or the theme and goes back.
 func (p *Pages) postPreferences(v *visit) {
 	v.prefer()
-	v.redirect(p.backAddress(v.form("back")))
+	v.redirect(v.backAddress(v.form("back")))
 }
 
 // prefer keeps the language or the theme that the form chooses in a cookie, for
@@ -41,7 +41,7 @@ func (v *visit) prefer() bool {
 // backAddress returns the address where it is one of our own pages, as we write
 // them, or a path of the app's, and the start otherwise: the field comes from the
 // outside.
-func (p *Pages) backAddress(raw string) string {
+func (v *visit) backAddress(raw string) string {
 	if to, ok := web.ReturnAddress(raw); ok && to == raw {
 		return to
 	}
@@ -50,7 +50,12 @@ func (p *Pages) backAddress(raw string) string {
 		return Root
 	}
 	name, ok := strings.CutPrefix(u.EscapedPath(), Root)
-	rt, known := p.routes[name]
+	if v.console {
+		if to := v.p.readTo(strings.TrimPrefix(raw, Root)); to != "" && ok {
+			return Root + to
+		}
+	}
+	rt, known := v.p.routes[name]
 	if !ok || !known || rt.get == nil {
 		return Root
 	}

@@ -165,6 +165,9 @@ func (v *visit) unavailable(err error) {
 
 // again is the address of this page as a GET, or of the start.
 func (v *visit) again() string {
+	if to := v.consoleAddress(); to != "" {
+		return Root + to
+	}
 	if rt, ok := v.p.routes[v.page()]; ok && rt.get != nil && Serves(v.req.Path) {
 		return v.Here()
 	}

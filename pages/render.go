@@ -17,7 +17,7 @@ var templateFiles embed.FS
 
 // parseSheets parses every page within the layout.
 func parseSheets() (map[string]*template.Template, error) {
-	base, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/icons.html")
+	base, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/icons.html", "templates/console.html")
 	if err != nil {
 		return nil, fmt.Errorf("parsing layout: %w", err)
 	}
@@ -28,7 +28,7 @@ func parseSheets() (map[string]*template.Template, error) {
 	sheets := map[string]*template.Template{}
 	for _, name := range names {
 		page := strings.TrimSuffix(strings.TrimPrefix(name, "templates/"), ".html")
-		if page == "layout" || page == "icons" {
+		if page == "layout" || page == "icons" || page == "console" {
 			continue
 		}
 		sheet, err := template.Must(base.Clone()).ParseFS(templateFiles, name)
@@ -50,6 +50,7 @@ type frame struct {
 	Person  string // empty: nobody is signed in
 	CSRF    string
 	Wide    bool
+	Console *consoleFrame // nil: not a page of the console
 	// Back is where the language and theme switches return to; "": there are none.
 	Back string
 	// Token is the secret of a link, on a page that one opened: the switches send
@@ -132,6 +133,9 @@ func (v *visit) helper() string {
 func (v *visit) back() string {
 	// Where a code was asked for again, the page that takes it.
 	page := strings.TrimSuffix(v.page(), sendAgain)
+	if to := v.consoleAddress(); to != "" {
+		return Root + to
+	}
 	if rt, ok := v.p.routes[page]; ok && rt.get != nil && Serves(v.req.Path) {
 		for _, which := range []string{"credential", paramCred} {
 			if c := v.query.Get(which); c != "" {

@@ -15,6 +15,14 @@ func (p *Pages) Routes() []string {
 			list = append(list, "POST "+name)
 		}
 	}
+	for name, rt := range p.consoleRoutes() {
+		if rt.get != nil {
+			list = append(list, "GET "+name)
+		}
+		if rt.post != nil {
+			list = append(list, "POST "+name)
+		}
+	}
 	slices.Sort(list)
 	return list
 }

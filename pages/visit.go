@@ -39,7 +39,7 @@ const (
 )
 
 // waiting are the pages that can wait for a newer proof (rule B15).
-var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "account/email", "account/email/code", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms", forApp}
+var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "account/email", "account/email/code", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms", forApp, consoleHome}
 
 // forApp is an app that waits for a newer proof: it tried to change something through
 // the account API. The way back is its own.
@@ -64,6 +64,9 @@ type visit struct {
 
 	at   mfa.Place
 	view *session.View
+
+	console bool   // on the host of a console
+	to      string // paramTo: the page of the console that waits; "" where there is none
 
 	insecure bool // came over plain http: no cookie may be set, so nothing is asked
 	helped   bool // the page says whom to ask
@@ -100,6 +103,17 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request, req *guard.Request
 	v.at.Asked = v.asked
 	v.at.Language = v.words.Tag
 	return v
+}
+
+// onConsole says whether this is the host of a console, and reads what is said only there.
+func (v *visit) onConsole(console bool) {
+	if v.console = console; console {
+		v.to = v.p.readTo(v.query.Get(paramTo))
+		return
+	}
+	if v.want == consoleHome {
+		v.want, v.prove = "", 0
+	}
 }
 
 // parseAsked reads what the route asks. It is a hint: the route decides again,
@@ -150,6 +164,9 @@ func (v *visit) carried() url.Values {
 	}
 	if v.from != "" {
 		q.Set(paramFrom, v.from)
+	}
+	if v.to != "" {
+		q.Set(paramTo, v.to)
 	}
 	if v.want != "" {
 		q.Set(paramFor, v.want)
@@ -333,6 +350,10 @@ func (v *visit) onward() string {
 		return v.rd
 	case v.want == forApp:
 		return "/"
+	case v.to != "" && (v.want == "" || v.want == consoleHome):
+		return Root + v.to
+	case v.want == consoleHome:
+		return Root + consoleHome
 	case v.want != "":
 		return join(v.want, q)
 	case v.from == fromAccount:
@@ -383,7 +404,9 @@ func (v *visit) ours() bool {
 		return false
 	}
 	back := []action{{Href: v.Here(), Label: v.T("csrf.back")}}
-	if v.p.routes[v.page()].get == nil {
+	if to := v.consoleAddress(); to != "" {
+		back[0].Href = Root + to
+	} else if v.p.routes[v.page()].get == nil {
 		back[0].Href = Root
 	}
 	_, kept := web.Find(v.r, v.req.Cookies.Name(web.CSRFCookie))

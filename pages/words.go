@@ -17,6 +17,9 @@ var wordFiles embed.FS
 // line here.
 var tags = []string{"en", "de"}
 
+// wordSets are the beginnings of the names of a language's files.
+var wordSets = []string{"", "console."}
+
 // language is every text of every page in one language.
 type language struct {
 	Tag  string
@@ -36,13 +39,22 @@ func loadWords() (*catalogue, error) {
 	c := &catalogue{}
 	var known []xlanguage.Tag
 	for _, tag := range tags {
-		raw, err := wordFiles.ReadFile("words/" + tag + ".json")
-		if err != nil {
-			return nil, fmt.Errorf("reading words: %w", err)
-		}
-		l := &language{Tag: tag}
-		if err := json.Unmarshal(raw, &l.texts); err != nil {
-			return nil, fmt.Errorf("reading words of %q: %w", tag, err)
+		l := &language{Tag: tag, texts: map[string]string{}}
+		for _, file := range wordSets {
+			raw, err := wordFiles.ReadFile("words/" + file + tag + ".json")
+			if err != nil {
+				return nil, fmt.Errorf("reading words: %w", err)
+			}
+			set := map[string]string{}
+			if err := json.Unmarshal(raw, &set); err != nil {
+				return nil, fmt.Errorf("reading words of %q: %w", file+tag, err)
+			}
+			for key, text := range set {
+				if _, twice := l.texts[key]; twice {
+					return nil, fmt.Errorf("reading words of %q: %q stands in two files", file+tag, key)
+				}
+				l.texts[key] = text
+			}
 		}
 		l.Name, l.Dir = l.texts["language.name"], l.texts["language.dir"]
 		c.list = append(c.list, l)

@@ -17,6 +17,11 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
+// Lines of JSON are text to the document.
+func init() {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.FileBodyDecoder)
+}
+
 // Validator knows one document. It is safe for concurrent use.
 type Validator struct{ doc *openapi3.T }
 
