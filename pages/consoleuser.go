@@ -247,8 +247,9 @@ func (c *console) sessionGrid(u *mfa.UserInfo, list []mfa.SessionInfo, open bool
 func (c *console) memberGrid(u *mfa.UserInfo) grid {
 	g := grid{ID: "organizations", Caption: c.T("console.organizations"), Empty: c.T("console.member.empty"),
 		Columns: []string{c.T("console.column.organization"), c.T("console.column.how"), c.T("console.column.do")}}
+	role := u.Admin || u.Auditor || len(u.AdminOf) > 0
 	leave := func(of mfa.OrganizationID) bool {
-		return c.may(mfa.ChangeOrganizations) || c.may(mfa.ChangeUsers) && c.who.Actor.Organization == of
+		return c.may(mfa.ChangeOrganizations) || c.may(mfa.ChangeUsers) && c.who.Actor.Organization == of && !role
 	}
 	for _, of := range u.Organizations {
 		if c.who.Actor.Organization != "" && of != c.who.Actor.Organization {
