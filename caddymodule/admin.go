@@ -121,11 +121,11 @@ type adminAnswer struct {
 	Secret  string    `json:"secret,omitempty"` // a pass or a bypass, this once
 	Expires time.Time `json:"expires,omitzero"`
 
-	Organizations []orgInfo       `json:"organizations,omitzero"`
-	Organization  *orgInfo        `json:"organization,omitempty"`
-	Policy        *mfa.PolicyInfo `json:"policy,omitempty"`
-	Events        []mfa.Event     `json:"events,omitzero"`
-	Explanation   *explanation    `json:"explanation,omitempty"`
+	Organizations []orgInfo        `json:"organizations,omitzero"`
+	Organization  *orgInfo         `json:"organization,omitempty"`
+	Policy        *mfa.PolicyInfo  `json:"policy,omitempty"`
+	Events        []mfa.Event      `json:"events,omitzero"`
+	Explanation   *mfa.Explanation `json:"explanation,omitempty"`
 }
 
 // The operations.

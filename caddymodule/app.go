@@ -84,6 +84,11 @@ type App struct {
 	// asking, where "email" or "sms" is among the factors.
 	AutoEnroll bool `json:"auto_enroll,omitempty"`
 
+	// AcceptLockout lets a configuration be loaded under which no administrator could sign
+	// in any more. Without it, it is refused while another one runs. The command
+	// "secondgate mfa setup-link" makes another administrator in any case.
+	AcceptLockout bool `json:"accept_lockout,omitempty"`
+
 	// ReportOnly asks nobody for a second factor, and records what would have been
 	// asked: for trying a policy out. It protects nothing.
 	ReportOnly bool `json:"report_only,omitempty"`
@@ -138,6 +143,7 @@ type App struct {
 	// alone says that a command works on the store, without a Caddy around it.
 	alone   bool
 	emitter *emitter // nil where it is alone
+	health  health
 
 	// handlers counts the handlers of this configuration. They are provisioned one
 	// after the other, and all of them before Start.
@@ -311,6 +317,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.emitter, err = newEmitter(ctx, a.logger); err != nil {
 		return fmt.Errorf("finding the app events: %w", err)
 	}
+	a.registerMetrics(ctx.GetMetricsRegistry())
 	return nil
 }
 
@@ -360,6 +367,11 @@ func (a *App) Start() error {
 		return err
 	}
 	rt, err := newGeneration(a)
+	if err == nil {
+		if err = a.checkLockout(rt); err != nil {
+			rt.release()
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("starting mfa: %w", err)
 	}

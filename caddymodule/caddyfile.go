@@ -41,6 +41,7 @@ func init() {
 //		remember_device DURATION
 //		auto_enroll
 //		report_only
+//		accept_lockout
 //		organization NAME {
 //			name               WORDS
 //			require            on
@@ -134,6 +135,7 @@ func (a *App) parsers(b *block) map[string]func() error {
 		"remember_device": func() error { return b.duration(&a.RememberDevice, "remember_device 30d") },
 		"auto_enroll":     func() error { a.AutoEnroll = true; return b.noWord("auto_enroll") },
 		"report_only":     func() error { a.ReportOnly = true; return b.noWord("report_only") },
+		"accept_lockout":  func() error { a.AcceptLockout = true; return b.noWord("accept_lockout") },
 		"organization":    func() error { return a.parseOrganization(b) },
 		"identity":        func() error { return a.parseIdentity(b) },
 		"sms": func() error {
@@ -397,7 +399,7 @@ func (b *block) each(parsers map[string]func() error) error {
 // Where the options of the two blocks named mfa stand, for those who look for one
 // in the other.
 var (
-	globalOptions = []string{"store", "domain", "related_origins", "origin", "require", "prompt", "grace", "enrollment", "organization_required", "remember_device", "auto_enroll", "report_only", "identity", "sender", "sms", "session", "issuer", "headers", "user_header", "brand", "insecure_http"}
+	globalOptions = []string{"store", "domain", "related_origins", "origin", "require", "prompt", "grace", "enrollment", "organization_required", "remember_device", "auto_enroll", "report_only", "accept_lockout", "identity", "sender", "sms", "session", "issuer", "headers", "user_header", "brand", "insecure_http"}
 	siteOptions   = []string{"fresh", "phishing_resistant", "bypass"}
 )
 

@@ -105,7 +105,7 @@ func showEvents(w io.Writer, a *adminAnswer) {
 	}
 }
 
-func showExplanation(w io.Writer, x *explanation) {
+func showExplanation(w io.Writer, x *mfa.Explanation) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
@@ -114,9 +114,9 @@ func showExplanation(w io.Writer, x *explanation) {
 	}
 	e := x.Event
 	row("Decision", plain(e.Decision))
-	row("What", x.Decided+".")
-	row("Why", x.Why+" ("+plain(e.Reason)+")")
-	row("What helps", x.Help)
+	row("What", plain(x.Decided)+".")
+	row("Why", plain(x.Why+" ("+e.Reason+")"))
+	row("What helps", plain(x.Help))
 	row("Who", plain(e.UserName))
 	row("When", e.At.UTC().Format("2006-01-02 15:04:05 UTC"))
 	row("Where", plain(e.Host))

@@ -60,7 +60,7 @@ func TestShow_Golden(t *testing.T) {
 			{At: at, Name: mfa.EventAdmin, Reason: "not_found", UserName: "nobody", Detail: "unlock"},
 		}}},
 		{"audit_none", opAudit, adminAnswer{Events: []mfa.Event{}}},
-		{"explain", opExplain, adminAnswer{Explanation: explain(&mfa.Event{
+		{"explain", opExplain, adminAnswer{Explanation: mfa.ExplainEvent(&mfa.Event{
 			At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com",
 			Decision: "K7QX2MPLDN4A", Session: "0123456789ab",
 		})}},

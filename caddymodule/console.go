@@ -52,7 +52,7 @@ func (h *ConsoleHandler) Provision(ctx caddy.Context) error {
 func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	v, err := h.app.enter(r.Context())
 	if err != nil {
-		unavailable(w)
+		unavailable(w, r)
 		return nil
 	}
 	defer v.leave()

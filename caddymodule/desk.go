@@ -31,11 +31,11 @@ func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {
 // on does something to the user of that name: people name each other, and the
 // administration goes by IDs.
 func (d desk) on(ctx context.Context, name string, do func(mfa.UserID) error) error {
-	u, err := d.admin.Find(ctx, name)
+	id, err := d.admin.FindID(ctx, name)
 	if err != nil {
 		return err
 	}
-	return do(u.ID)
+	return do(id)
 }
 
 // What an administrator can have asked wrongly, besides the Gate's own answers.
@@ -323,12 +323,12 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
-	case errors.Is(err, mfa.ErrNameTaken):
+	case errors.Is(err, mfa.ErrNameTaken), errors.Is(err, mfa.ErrLastAdministrator), errors.As(err, &lockout):
 		return http.StatusConflict
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
 		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, mfa.ErrLimit),
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
-		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &lockout):
+		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy):
 		return http.StatusBadRequest
 	case errors.Is(err, mfa.ErrBusy):
 		return http.StatusServiceUnavailable

@@ -92,7 +92,7 @@ func (d desk) setOrganization(ctx context.Context, id mfa.OrganizationID, settin
 		return nil, fmt.Errorf("%q cannot be the name of an organization: it has no comma, semicolon or bar and no control character (%w)", o.Name, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, mindForce(err)
 	}
 	answer := &adminAnswer{Done: fmt.Sprintf(done, id)}
 	if o := d.organization(id); o != nil {

@@ -2,10 +2,19 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/secondgate/secondgate/mfa"
 )
+
+// mindForce adds to a lock-out that it can be done all the same.
+func mindForce(err error) error {
+	if _, out := errors.AsType[*mfa.LockoutError](err); out {
+		return fmt.Errorf("%w. Give one of them a factor first; to do it all the same, say --force", err)
+	}
+	return err
+}
 
 // policy carries out what is about the gateway's policy.
 func (d desk) policy(ctx context.Context, op string, in adminRequest) (*adminAnswer, error) {
@@ -13,7 +22,7 @@ func (d desk) policy(ctx context.Context, op string, in adminRequest) (*adminAns
 	switch op {
 	case opPolicySet:
 		if err := d.admin.SetPolicy(ctx, in.Field, in.Values, in.Force); err != nil {
-			return nil, err
+			return nil, mindForce(err)
 		}
 		done = fmt.Sprintf("%s is set; it holds from the next request on.", in.Field)
 	case opPolicyClear:
@@ -22,7 +31,7 @@ func (d desk) policy(ctx context.Context, op string, in adminRequest) (*adminAns
 			return nil, err
 		}
 		if err := d.admin.ClearPolicy(ctx, in.Field, in.Force); err != nil {
-			return nil, err
+			return nil, mindForce(err)
 		}
 		done = fmt.Sprintf("%s was not set: nothing was changed.", in.Field)
 		for _, f := range before.Fields {

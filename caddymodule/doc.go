@@ -11,6 +11,9 @@
 //   - command.go, command_users.go: the same on the command line;
 //     command_perform.go carries it out, command_config.go finds the gateway,
 //     command_show.go prints the answer;
+//   - metrics.go: what Prometheus is shown; metrics_*.go count it, each by what it counts;
+//   - tracing.go: spans below those of Caddy's tracing;
+//   - health.go: whether this gateway can serve, for load balancers;
 //   - demo.go: a small app that shows what a protected app is told.
 //
 // It leaves decisions to package mfa, HTTP to guard and pages, and storage to

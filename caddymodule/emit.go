@@ -64,6 +64,7 @@ func (m *emitter) emit(e mfa.Event) {
 	select {
 	case m.queue <- e:
 	default:
+		counted.eventsLost.WithLabelValues("handlers").Inc()
 		m.logger.Warn("an event was not handed on: the handlers of earlier ones are too slow", zap.String("event", emitName(e)))
 	}
 }

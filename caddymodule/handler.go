@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/secondgate/secondgate/api"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/internal/related"
 	"github.com/secondgate/secondgate/mfa"
@@ -167,15 +168,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // was answered. The store is held open for no longer than this takes: a request
 // may go on in the app for hours.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, error) {
+	arrived := asArrived(r)
+	if isHealth(arrived) {
+		h.app.serveHealth(w, arrived)
+		return w, nil, nil
+	}
 	v, err := h.app.enter(r.Context())
 	if err != nil {
-		unavailable(w)
+		unavailable(w, r)
 		return w, nil, nil
 	}
 	defer v.leave()
 	g := v.guard
 
-	arrived := asArrived(r)
 	req, err := g.Glance(arrived)
 	switch {
 	case errors.Is(err, guard.ErrPlainHTTP) && strings.HasPrefix(arrived.URL.Path, assetPath):
@@ -221,14 +226,17 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	case !applies:
 		return w, r, nil
 	case h.Bypass:
-		h.decided(r, &req, mfa.Decision{Action: mfa.Allow, Reason: mfa.ReasonBypass})
+		h.decided(r, &req, mfa.Decision{Action: mfa.Allow, Reason: mfa.ReasonBypass}, true)
 		guard.Pass(r.Context())
 		return w, r, nil
 	case h.need.Zero() && h.Organization == "" && guard.Passed(r.Context()):
 		return w, r, nil
 	}
-	allowed := g.Check(w, r, h.route(r, ambiguous))
-	h.decided(r, &req, guard.DecisionFrom(r.Context()))
+	checked, span := traceDecision(r)
+	allowed := g.Check(w, checked, h.route(r, ambiguous))
+	d := guard.DecisionFrom(r.Context())
+	span.end(d, allowed)
+	h.decided(r, &req, d, allowed)
 	if !allowed {
 		return w, nil, nil
 	}
@@ -289,9 +297,10 @@ const nobodys mfa.OrganizationID = "?"
 // assetPath is where the style sheet and the pictures of our pages are.
 const assetPath = "/.mfa/assets/"
 
-// decided writes the line at debug that each judged request has. It costs nothing
-// where nobody listens.
-func (h *Handler) decided(r *http.Request, req *guard.Request, d mfa.Decision) {
+// decided counts the decision, and writes the line at debug that each judged request
+// has, which costs nothing where nobody listens.
+func (h *Handler) decided(r *http.Request, req *guard.Request, d mfa.Decision, allowed bool) {
+	counted.decisions.count(d, allowed, r.RemoteAddr)
 	entry := h.logger.Check(zap.DebugLevel, "decided")
 	if entry == nil {
 		return
@@ -323,7 +332,11 @@ func (h *Handler) reject(g *guard.Guard, w http.ResponseWriter, r *http.Request,
 // says no. Strangers who are sent to sign in are not refused.
 func (h *Handler) page(pages http.Handler, w http.ResponseWriter, r *http.Request, req *guard.Request) {
 	seen := &statusWriter{ResponseWriter: guard.Plain(w)}
-	pages.ServeHTTP(seen, r)
+	traced, span := tracePage(r)
+	pages.ServeHTTP(seen, traced)
+	if span != nil {
+		endSpan(span, seen.status >= http.StatusInternalServerError)
+	}
 	level := zap.DebugLevel
 	if seen.status == http.StatusForbidden || seen.status == http.StatusUnsupportedMediaType {
 		level = zap.InfoLevel
@@ -429,7 +442,11 @@ func peer(r *http.Request) guard.Peer {
 }
 
 // unavailable answers where not even the pages can be had.
-func unavailable(w http.ResponseWriter) {
+func unavailable(w http.ResponseWriter, r *http.Request) {
+	if api.Serves(asArrived(r).URL.Path) {
+		api.Unavailable(guard.Plain(w), r.TLS != nil)
+		return
+	}
 	h := w.Header()
 	h.Set("Retry-After", "2")
 	h.Set("Cache-Control", "no-store")

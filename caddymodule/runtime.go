@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/secondgate/secondgate/api"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/identity/local"
 	"github.com/secondgate/secondgate/internal/clock"
@@ -105,7 +106,11 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 			if err != nil {
 				return nil, err // it says what it was doing
 			}
-			return &pooledStore{store: opened, keys: keys, events: store.OpenRecorder(opened, store.RecorderOptions{Logger: logger, Now: clock.Now})}, nil
+			opened = measure(opened, counted)
+			return &pooledStore{store: opened, keys: keys, events: store.OpenRecorder(opened, store.RecorderOptions{
+				Logger: logger, Now: clock.Now,
+				Lost: func(n int) { counted.eventsLost.WithLabelValues("store").Add(float64(n)) },
+			})}, nil
 		})
 		if err != nil {
 			return nil, err
@@ -176,6 +181,8 @@ type generation struct {
 	policies *mfa.Policies
 	post     *sender.Post
 	logger   *zap.Logger
+	// coverage says how many users hold which factors; who is disabled is not counted.
+	coverage coverageFunc
 
 	// uses counts the requests inside, and one for the configuration itself. At
 	// zero the pooled parts are given back, and it never rises again.
@@ -199,7 +206,7 @@ func newGeneration(a *App) (*generation, error) {
 }
 
 func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error) {
-	events := guard.Quiet(manyEvents{a.events(), pooled.store.events}, clock.Now)
+	events := manyEvents{countEvents{counted}, guard.Quiet(manyEvents{a.events(), pooled.store.events}, clock.Now)}
 	policies, err := newPolicies(a, pooled.store.store, events)
 	if err != nil {
 		return nil, err
@@ -209,7 +216,7 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, err
 	}
-	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, post)
+	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites)
 	var g *generation
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies)
@@ -269,14 +276,34 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		return nil, fmt.Errorf("making the pages: %w", err)
 	}
 	front.SetRefusals(people)
-	g := &generation{key: key, pooled: pooled, gate: gate, guard: front, pages: people, console: people.Console(), logger: a.logger, policies: policies}
+	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger()})
+	if err != nil {
+		return nil, err // it says what it was making
+	}
+	g := &generation{
+		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
+		pages: edges{people, programs}, console: edges{people.Console(), programs},
+	}
+	g.coverage = func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) }
 	g.uses.Store(1)
 	return g, nil
 }
 
+// edges are what is served below /.mfa/: to people, and to programs.
+type edges struct{ people, programs http.Handler }
+
+// ServeHTTP hands the request to the one whose path it is.
+func (e edges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if api.Serves(r.URL.Path) {
+		e.programs.ServeHTTP(w, r)
+		return
+	}
+	e.people.ServeHTTP(w, r)
+}
+
 // newGate makes the gate on a store: for a gateway that serves, and for commands
 // that work on the store while none runs.
-func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post) (*mfa.Gate, error) {
+func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post, protected func() sites) (*mfa.Gate, error) {
 	h, err := hasher()
 	if err != nil {
 		return nil, err
@@ -303,6 +330,7 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, poli
 		Events:    events,
 		Now:       clock.Now,
 		Policies:  policies,
+		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
 		SentCodes: codes,
 		Post:      post,
 		SignUp:    signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,

@@ -37,6 +37,9 @@ type TwilioSender struct {
 	Service string `json:"service,omitempty"`
 	// URL is where the provider is asked. The default is https://api.twilio.com.
 	URL string `json:"url,omitempty"`
+	// Price is what one message costs you, in a currency of your choice: for the
+	// metric of what was spent.
+	Price float64 `json:"price,omitempty"`
 
 	made *twilio.Sender
 }
@@ -49,6 +52,9 @@ func (*TwilioSender) CaddyModule() caddy.ModuleInfo {
 // Provision resolves the placeholders and checks the rest. It opens no connection.
 func (s *TwilioSender) Provision(ctx caddy.Context) error {
 	c, err := s.config(resolved)
+	if err == nil {
+		err = checkPrice(s.Price)
+	}
 	if err == nil {
 		s.made, err = twilio.New(c)
 	}
@@ -85,6 +91,7 @@ func (s *TwilioSender) config(read reader) (twilio.Config, error) {
 //		from    NUMBER
 //		service SID
 //		url     URL
+//		price   NUMBER
 //	}
 func (s *TwilioSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	b, err := guest(d, "twilio")
@@ -105,6 +112,7 @@ func (s *TwilioSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"from":    func() error { return b.text(&s.From, "from +15005550006") },
 		"service": func() error { return b.word(&s.Service, "service MG…") },
 		"url":     func() error { return b.word(&s.URL, "url https://api.twilio.com") },
+		"price":   func() error { return b.price(&s.Price) },
 	})
 	if err != nil {
 		return err
@@ -120,8 +128,11 @@ func (*TwilioSender) channels() mfa.Kinds { return mfa.KindsOf(mfa.SMS) }
 
 func (s *TwilioSender) sender(*slog.Logger) (mfa.Sender, error) { return s.made, nil }
 
+func (s *TwilioSender) messagePrice() float64 { return s.Price }
+
 var (
 	_ SenderModule          = (*TwilioSender)(nil)
 	_ caddy.Provisioner     = (*TwilioSender)(nil)
+	_ priced                = (*TwilioSender)(nil)
 	_ caddyfile.Unmarshaler = (*TwilioSender)(nil)
 )

@@ -29,6 +29,9 @@ type WebhookSender struct {
 	// CA is a file with the certificate of the authority that the gateway's own is
 	// from, as PEM. The default is what the system trusts.
 	CA string `json:"ca,omitempty"`
+	// Price is what one message costs you, in a currency of your choice: for the
+	// metric of what was spent.
+	Price float64 `json:"price,omitempty"`
 
 	made *webhook.Sender
 }
@@ -49,6 +52,9 @@ func (s *WebhookSender) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("webhook: ca: reading what stands there: %w", err)
 	}
 	if c.Roots, err = roots(ca); err != nil {
+		return fmt.Errorf("webhook: %w", err)
+	}
+	if err := checkPrice(s.Price); err != nil {
 		return fmt.Errorf("webhook: %w", err)
 	}
 	if s.made, err = webhook.New(c); err != nil {
@@ -75,6 +81,7 @@ func (s *WebhookSender) config(read reader) (webhook.Config, error) {
 //		url    URL
 //		secret SECRET
 //		ca     FILE
+//		price  NUMBER
 //	}
 func (s *WebhookSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	b, err := guest(d, "webhook")
@@ -85,6 +92,7 @@ func (s *WebhookSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"url":    func() error { return b.word(&s.URL, "url https://sms.example.com/send") },
 		"secret": func() error { return b.word(&s.Secret, "secret {env.WEBHOOK_SECRET}") },
 		"ca":     func() error { return b.text(&s.CA, "ca /etc/ssl/gateway-ca.pem") },
+		"price":  func() error { return b.price(&s.Price) },
 	})
 	if err != nil {
 		return err
@@ -100,8 +108,11 @@ func (*WebhookSender) channels() mfa.Kinds { return senderChannels }
 
 func (s *WebhookSender) sender(*slog.Logger) (mfa.Sender, error) { return s.made, nil }
 
+func (s *WebhookSender) messagePrice() float64 { return s.Price }
+
 var (
 	_ SenderModule          = (*WebhookSender)(nil)
 	_ caddy.Provisioner     = (*WebhookSender)(nil)
+	_ priced                = (*WebhookSender)(nil)
 	_ caddyfile.Unmarshaler = (*WebhookSender)(nil)
 )

@@ -65,7 +65,7 @@ func (a *App) loadSenders(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("sender %s: %w", channel, err)
 		}
-		a.senders[mfa.Kind(channel)] = s
+		a.senders[mfa.Kind(channel)] = &measuredSender{Sender: s, channel: channel, name: mod.CaddyModule().ID.Name(), price: priceOf(mod), metrics: counted}
 	}
 	return nil
 }

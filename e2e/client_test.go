@@ -205,6 +205,7 @@ func (c *client) try(r *http.Request) (*answered, error) {
 	if err != nil {
 		return nil, err
 	}
+	checkDocument(c.t, r, res, body)
 	return &answered{Status: res.StatusCode, Header: res.Header, Proto: res.Proto, URL: r.URL, Body: string(body)}, nil
 }
 

@@ -11,21 +11,20 @@ import (
 	"time"
 )
 
-// What "make run" starts, on other ports: the example configuration in front of
-// the demo app. A newcomer comes from the link to the app that greets them.
-func TestBrowser_Demo(t *testing.T) {
-	t.Parallel()
+// startDemo starts the example configuration, as change leaves it, in front of the demo
+// app.
+func startDemo(t *testing.T, change func(site string) string) *gateway {
+	t.Helper()
 	example, err := os.ReadFile("../Caddyfile.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := strings.NewReplacer(":8080", ":{$PORT}", "localhost:3000", "localhost:{$DEMO}").Replace(string(example))
+	site := change(strings.NewReplacer(":8080", ":{$PORT}", "localhost:3000", "localhost:{$DEMO}").Replace(string(example)))
 	if strings.Count(site, "{$PORT}") != 1 || strings.Count(site, "{$DEMO}") != 1 {
 		t.Fatalf("the example's ports moved:\n%s", example)
 	}
 	demo := "localhost:" + strconv.Itoa(freePort(t))
 	gw := prepare(t, site, "DEMO="+strings.TrimPrefix(demo, "localhost:"))
-	begun := time.Now()
 	app := exec.Command(gw.bin, "mfa", "demo", "--listen", demo)
 	app.Env, app.SysProcAttr = gw.environment(), childAttributes()
 	if err := app.Start(); err != nil {
@@ -36,6 +35,15 @@ func TestBrowser_Demo(t *testing.T) {
 		_ = app.Wait()
 	})
 	gw.launch(t)
+	return gw
+}
+
+// What "make run" starts, on other ports: the example configuration in front of
+// the demo app. A newcomer comes from the link to the app that greets them.
+func TestBrowser_Demo(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	gw := startDemo(t, func(site string) string { return site })
 	up := time.Since(begun)
 
 	b := gw.browse(t)

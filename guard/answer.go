@@ -81,6 +81,7 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 				Network: network(s.peer.Client), Host: s.req.Host,
 			})
 		}
+		s.decision.ID = d.ID // for logs and traces
 	}
 	who := askerOf(r)
 	if d.Action == mfa.Refuse {
@@ -94,14 +95,14 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 	switch who {
 	case person:
 		web.APIHeaders(w.Header(), s.req.HTTPS)
-		w.Header().Set("Location", next(d, s.req.Target))
+		w.Header().Set("Location", Next(d, s.req.Target))
 		w.WriteHeader(http.StatusFound)
 	case form:
-		g.refusals.PostLost(w, r, d, next(d, ""))
+		g.refusals.PostLost(w, r, d, Next(d, ""))
 	default:
-		w.Header().Set("WWW-Authenticate", challenge(d))
+		w.Header().Set("WWW-Authenticate", Challenge(d))
 		g.problem(w, r, web.Problem{
-			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: next(d, ""), Decision: d.ID,
+			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: Next(d, ""), Decision: d.ID,
 		})
 	}
 }
@@ -111,9 +112,9 @@ var titles = map[mfa.Action]string{
 	mfa.SetUp: "2-step verification must be set up", mfa.StepUp: "A newer or stronger verification is needed",
 }
 
-// next returns where the person goes to mend it: a path on this host, with the
+// Next returns where the person goes to mend it: a path on this host, with the
 // way back and, as hints, what the route asks.
-func next(d mfa.Decision, target string) string {
+func Next(d mfa.Decision, target string) string {
 	page := web.Prefix + "verify"
 	switch d.Action {
 	case mfa.SignIn:
@@ -143,9 +144,9 @@ func next(d mfa.Decision, target string) string {
 	return page + "?" + q.Encode()
 }
 
-// challenge says to programs what is missing, in the words of RFC 9470 where the
+// Challenge says to programs what is missing, in the words of RFC 9470 where the
 // user is known and only the proof is too old or too weak.
-func challenge(d mfa.Decision) string {
+func Challenge(d mfa.Decision) string {
 	if d.Action == mfa.SignIn {
 		return `Bearer realm="secondgate"`
 	}

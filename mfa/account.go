@@ -43,7 +43,17 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 		Off: p.Off, Required: p.required(), OptedOut: u.OptedOut, LocalPassword: u.Source == LocalSource,
 		Choices:      g.choices(at, s, u, p.Factors&PrimaryKinds),
 		CodesOffered: p.Factors.Has(BackupCode),
+		Local:        u.Source == LocalSource, CanEmail: u.Source == LocalSource && g.cfg.SentCodes != nil && g.cfg.Post.Channels().Has(Email),
+		CanReplace: g.canReplace(at, s, u),
 	}
+	if a.CanReplace && u.Admin {
+		last, err := g.lastOfAll(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		a.CanReplace = !last
+	}
+	a.Score = ScoreOf(p, a.Subject, canSetUp(a.Choices))
 	if g.cfg.SentCodes != nil && u.Phone != "" {
 		a.Phone, a.PhoneVerified = g.cfg.SentCodes.Display(SMS, u.Phone), u.PhoneVerified
 	}
@@ -119,6 +129,7 @@ func (g *Gate) Rename(ctx context.Context, at *Place, id SessionID, cred Credent
 	if name, err = CleanName(name); err != nil {
 		return err
 	}
+	var renamed Notice
 	err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
 		if err := s.owns(u); err != nil {
 			return err
@@ -133,68 +144,19 @@ func (g *Gate) Rename(ctx context.Context, at *Place, id SessionID, cred Credent
 		if err := g.checkChange(s, u, nil); err != nil {
 			return err
 		}
+		renamed = g.noticed(at, NoticeRenamed, c.Kind)
+		// It interrupts nobody; the factor is what it was. Told all the same: a
+		// stranger's passkey could take the name of the owner's.
+		renamed.Name, renamed.Quiet = name, true
 		c.Name = name
+		u.notify(renamed)
 		return nil
 	})
-	g.record(ctx, at, s, u, Event{Name: EventRename, OK: err == nil, Reason: reasonOf(err)})
-	return err
-}
-
-// Remove removes a credential. *ProofError where a newer or stronger proof is
-// needed first (rule B15); ErrLastFactor where a requirement would be left
-// without a primary factor; ErrNotFound.
-func (g *Gate) Remove(ctx context.Context, at *Place, id SessionID, cred CredentialID) error {
-	s, u, err := g.member(ctx, at, id)
-	if err != nil {
-		return err
-	}
-	var kind Kind
-	var gone Notice
-	now := g.now()
-	err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-		if err := s.owns(u); err != nil {
-			return err
-		}
-		c := u.Credential(cred)
-		if c == nil {
-			return ErrNotFound
-		}
-		kind = c.Kind
-		if err := g.checkChange(s, u, c); err != nil {
-			return err
-		}
-		gone = g.noticed(at, NoticeRemoved, kind)
-		gone.Name = c.Name
-		u.notify(gone)
-		u.Credentials = slices.DeleteFunc(u.Credentials, func(c Credential) bool { return c.ID == cred })
-		u.Remembered = nil // rule B29
-		p := g.policyOf(u)
-		// Decided in the write, so that two removals of two different factors
-		// cannot both be the last but one.
-		if kind.Primary() && p.required() && !hasEnabledPrimary(p, u) {
-			return ErrLastFactor
-		}
-		// Backup codes belong to a primary factor. Left alone they would be asked
-		// for at once, and whoever lost them would have shut themselves out.
-		if kind.Primary() && !slices.ContainsFunc(u.Credentials, func(c Credential) bool { return c.Kind != BackupCode }) {
-			u.Credentials = nil
-		}
-		if verifiable(p, u) == 0 {
-			u.EnrollmentOpened = now
-		}
-		return nil
-	})
-	g.record(ctx, at, s, u, Event{Name: EventRemove, OK: err == nil, Reason: reasonOf(err), Factor: kind})
+	g.record(ctx, at, s, u, Event{Name: EventRename, OK: err == nil, Reason: reasonOf(err), Factor: renamed.Factor})
 	if err == nil {
-		g.tell(at, u, gone) // as the record was: to an address that was removed, too
+		g.tell(at, u, renamed)
 	}
 	return err
-}
-
-func hasEnabledPrimary(p *Policy, u *User) bool {
-	return slices.ContainsFunc(u.Credentials, func(c Credential) bool {
-		return c.Kind.Primary() && p.Factors.Has(c.Kind)
-	})
 }
 
 // ChangePassword changes a local account's password and ends the user's other

@@ -427,7 +427,7 @@ func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() er
 		return err
 	}
 	if u.Admin && !u.Disabled {
-		others, err := a.g.administrators(ctx, 2)
+		others, err := administrators(ctx, a.g.cfg.Store, 2)
 		if err != nil {
 			return err
 		}
@@ -440,11 +440,11 @@ func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() er
 
 // administrators returns administrators of the whole gateway who are enabled, at most so
 // many.
-func (g *Gate) administrators(ctx context.Context, most int) (list []*User, err error) {
+func administrators(ctx context.Context, users Users, most int) (list []*User, err error) {
 	after := ""
 	for {
 		var page []*User
-		page, after, err = g.cfg.Store.ListUsers(ctx, UserQuery{Where: [][]Facet{{FacetRole}}, Not: []Facet{FacetDisabled}}, after, 100)
+		page, after, err = users.ListUsers(ctx, UserQuery{Where: [][]Facet{{FacetRole}}, Not: []Facet{FacetDisabled}}, after, 100)
 		if err != nil {
 			return nil, fmt.Errorf("listing administrators: %w", err)
 		}

@@ -178,19 +178,44 @@ func (a *Administration) RevokeAPIKey(ctx context.Context, id string) error {
 }
 
 // KeyActor returns who acts with the key. ErrRejected, the same for a key that never was,
-// has ended, or whose maker has lost their role.
+// has ended, or whose maker has lost their role; *ThrottledError after too many of those
+// from one network.
+//
+// Only tries that failed are counted, and a good key works all the while: nobody guesses
+// 256 bits, so that the counter bounds what guesses cost and write, and must not let a
+// neighbour in the same network stop a program.
 func (g *Gate) KeyActor(ctx context.Context, at *Place, key string) (Actor, error) {
-	id, secret, ok := strings.Cut(strings.TrimPrefix(key, keyPrefix), "_")
-	if !ok || !strings.HasPrefix(key, keyPrefix) {
-		return Actor{}, ErrRejected
+	a, id, err := g.keyActor(ctx, at, key)
+	if !errors.Is(err, ErrRejected) {
+		return a, err
 	}
-	k, err := g.cfg.Store.APIKey(ctx, id)
+	if late := g.count(ctx, networkBudgets("key:", at.Network)...); late != nil {
+		err = late
+	}
+	// Of the key no more is kept than the ID of one that there is: whatever else was sent
+	// may be a secret of somebody.
+	g.cfg.Events.Record(ctx, Event{At: g.now(), Name: EventKey, Reason: reasonOf(err), Network: at.Network, Host: at.Host, Detail: id})
+	return Actor{}, err
+}
+
+// keyActor is KeyActor without the counting. id is that of a key that there is.
+func (g *Gate) keyActor(ctx context.Context, at *Place, key string) (a Actor, id string, err error) {
+	named, secret, ok := strings.Cut(strings.TrimPrefix(key, keyPrefix), "_")
+	if !ok || !strings.HasPrefix(key, keyPrefix) {
+		return Actor{}, "", ErrRejected
+	}
+	k, err := g.cfg.Store.APIKey(ctx, named)
 	if errors.Is(err, ErrNotFound) {
-		return Actor{}, ErrRejected
+		return Actor{}, "", ErrRejected
 	}
 	if err != nil {
-		return Actor{}, fmt.Errorf("reading a key: %w", err)
+		return Actor{}, "", fmt.Errorf("reading a key: %w", err)
 	}
+	a, err = g.actorOf(ctx, at, k, secret)
+	return a, k.ID, err
+}
+
+func (g *Gate) actorOf(ctx context.Context, at *Place, k *APIKey, secret string) (Actor, error) {
 	hash := sha256.Sum256([]byte(secret))
 	now := g.now()
 	if subtle.ConstantTimeCompare(hash[:], k.Hash) != 1 || !now.Before(k.Expires) {
@@ -217,7 +242,7 @@ func (g *Gate) KeyActor(ctx context.Context, at *Place, key string) (Actor, erro
 	}
 	if now.Sub(k.LastUsed) >= keyTouch || k.LastNetwork != at.Network {
 		// Best effort: that it was used just now is no reason to refuse it.
-		_ = g.cfg.Store.UpdateAPIKey(ctx, id, func(k *APIKey) error {
+		_ = g.cfg.Store.UpdateAPIKey(ctx, k.ID, func(k *APIKey) error {
 			k.LastUsed, k.LastNetwork = now, at.Network
 			return nil
 		})

@@ -210,9 +210,9 @@ func (in *CampaignInput) check(p *Policy, now time.Time) error {
 	for i, d := range in.Remind {
 		switch {
 		case d < LastReminder:
-			return fmt.Errorf("remind: %s before the deadline leaves people no day to do it; write 1d or more", inDays(d))
+			return fmt.Errorf("remind: %s before the deadline leaves people no day to do it; write 1d or more", DurationWords(d))
 		case i > 0 && in.Remind[i-1]-d < reminderApart:
-			return fmt.Errorf("remind: %s and %s are less than a day apart; nobody wants two letters in a day", inDays(in.Remind[i-1]), inDays(d))
+			return fmt.Errorf("remind: %s and %s are less than a day apart; nobody wants two letters in a day", DurationWords(in.Remind[i-1]), DurationWords(d))
 		}
 	}
 	return nil
@@ -222,7 +222,7 @@ func (in *CampaignInput) check(p *Policy, now time.Time) error {
 // reminders behind it.
 func (in *CampaignInput) checkFirst(now time.Time) error {
 	if left := in.Deadline.Sub(now); len(in.Remind) > 0 && in.Remind[0] > left+campaignLeeway {
-		return fmt.Errorf("remind: %s before the deadline is over already: the deadline is in %s; write less, or a later deadline", inDays(in.Remind[0]), inDays(left))
+		return fmt.Errorf("remind: %s before the deadline is over already; write less, or a later deadline", DurationWords(in.Remind[0]))
 	}
 	return nil
 }
@@ -235,24 +235,11 @@ func (g *Gate) canRequire(p *Policy, of OrganizationID) error {
 	case of != "":
 		return nil
 	case g.cfg.Policies == nil:
-		return errNotHere
+		return errNoPolicies
 	case g.cfg.Policies.Configured().Optional != nil:
 		return errors.New("require: the configuration says whether a second factor is required; change it there when the day has come")
 	}
 	return nil
-}
-
-var errNotHere = errors.New("require: this gateway's policy cannot be changed here")
-
-// inDays writes a duration as people do.
-func inDays(d time.Duration) string {
-	switch day := 24 * time.Hour; {
-	case d >= day && d%day == 0:
-		return fmt.Sprintf("%dd", d/day)
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	}
-	return d.Truncate(time.Second).String()
 }
 
 // CampaignError says what is wrong with a campaign.

@@ -11,8 +11,9 @@ import (
 
 // Link returns the hash that chains the event to the one before it, whose hash is before
 // ("" for the first of all): SHA-256 over both, in hex. The event has its Number by then.
-// The bytes that are hashed after before are the event as JSON without its hash, which is
-// its last field: whoever has an export can compute the chain without us.
+// The bytes that are hashed after before are the event as encoding/json writes it, without
+// its hash, which is its last field: whoever has an export of one event a line cuts
+// `,"hash":"…"` out of the line, and can compute the chain without us.
 func (e Event) Link(before string) (string, error) {
 	e.Hash = ""
 	text, err := json.Marshal(e)
@@ -123,8 +124,11 @@ func CheckChain(ctx context.Context, log EventLog, noted Chain) (ChainEnds, erro
 	if err != nil {
 		return ChainEnds{}, err
 	}
-	if ends.Last < noted.Number {
+	switch {
+	case ends.Last < noted.Number:
 		return ends, &ChainError{ends.Last + 1, ChainCut}
+	case ends.First == 0 || ends.First > ends.Last+1:
+		return ends, &ChainError{ends.First, ChainCut}
 	}
 	c := Chain{Number: ends.First - 1, Hash: ends.Before}
 	known := func() error {

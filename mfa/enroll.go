@@ -52,6 +52,12 @@ func count(u *User, k Kind) int {
 // enrollment on a password alone needs an open window or an administrator's link,
 // or a stolen password would be enough to take the account over.
 func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
+	return addingNeeds(p, s, u, now, func() bool { return g.onFile(u) != nil })
+}
+
+// addingNeeds is checkProof; onFile reports whether a code can be sent to an address on
+// file.
+func addingNeeds(p *Policy, s *Session, u *User, now time.Time, onFile func() bool) error {
 	kinds := verifiable(p, u)
 	counts := kinds | p.Factors
 	if codes := u.Credential(BackupCodesID); codes != nil && codes.Left == 0 {
@@ -69,13 +75,16 @@ func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
 	// alone must not set another one up beside it (AC-156).
 	unknown := slices.ContainsFunc(u.Credentials, func(c Credential) bool { return c.Kind.set() == unknownKind })
 	if kinds != 0 || unknown {
-		if chosenHere(s, u) {
+		if chosenHere(s, u, now) {
 			return nil // it is all that is enrolled, and a further factor is forced (rule B12)
 		}
 		if kinds == 0 {
 			return ErrNotAllowed // there is nothing to prove it with
 		}
 		return &ProofError{Kinds: kinds}
+	}
+	if s.replaces(now) {
+		return nil // what was proven to remove the last factor (rule B34)
 	}
 	if !s.First.recent(now, ProofLife) {
 		return &ProofError{}
@@ -84,18 +93,19 @@ func (g *Gate) checkProof(p *Policy, s *Session, u *User, now time.Time) error {
 	switch {
 	case s.MayEnroll:
 		return nil
-	case e.Open && (e.Window == 0 || u.EnrollmentOpened.IsZero() || now.Sub(u.EnrollmentOpened) <= e.Window):
+	case e.Open && !u.shut() && (e.Window == 0 || u.EnrollmentOpened.IsZero() || now.Sub(u.EnrollmentOpened) <= e.Window):
 		return nil
-	case (e.Open || e.Confirm) && g.onFile(u) != nil:
+	case (e.Open || e.Confirm) && onFile():
 		return ErrConfirmFirst
 	}
 	return ErrEnrollmentClosed
 }
 
-// chosenHere reports whether all that the user holds was set up in this sign-in by
-// the address that signed in: there is nothing else to verify with.
-func chosenHere(s *Session, u *User) bool {
-	if s.Complete || len(u.Credentials) == 0 {
+// chosenHere reports whether all that the user holds was set up in this sign-in, or in
+// place of the last factor, by the address that signed in: there is nothing else to
+// verify with.
+func chosenHere(s *Session, u *User, now time.Time) bool {
+	if s.Complete && !s.replaces(now) || len(u.Credentials) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(u.Credentials, func(c Credential) bool {
@@ -182,6 +192,9 @@ func (g *Gate) add(ctx context.Context, at *Place, s *Session, u *User, cred Cre
 		}
 		u.Credentials = append(u.Credentials, cred)
 		u.EverEnrolled, u.SkippedPrompt = true, ""
+		if !s.first(cred.Kind, cred.Address) {
+			u.EnrollmentShut = time.Time{} // the address that signed in is no second factor (rule B27)
+		}
 		u.notify(added)
 		return nil
 	})
@@ -209,6 +222,9 @@ func (g *Gate) add(ctx context.Context, at *Place, s *Session, u *User, cred Cre
 		s.AddAnother = false // another one was added
 	}
 	s.Enrolled = true
+	if !s.first(cred.Kind, cred.Address) {
+		s.Replacing = time.Time{}
+	}
 	if s.Complete {
 		s.MayEnroll = false // it was for this one; in a sign-in it ends with that
 	}

@@ -35,7 +35,9 @@ const (
 	EventSignUp         EventName = "sign_up"         // somebody made an account
 	EventForgotten      EventName = "forgotten"       // a link for a forgotten password was asked for
 	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
+	EventProfile        EventName = "change_profile"  // the name or the address of the account
 	EventForget         EventName = "forget_device"   // … no more
+	EventKey            EventName = "api_key"         // a key that opens nothing was tried
 	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
 	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
 )
@@ -52,6 +54,7 @@ type Event struct {
 	Session  string    `json:"session,omitempty"` // truncated hash of the session's ID
 	Network  string    `json:"network,omitempty"`
 	Host     string    `json:"host,omitempty"`
+	Agent    string    `json:"agent,omitempty"`    // the browser, as people know it
 	Decision string    `json:"decision,omitempty"` // ID of the decision
 	Detail   string    `json:"detail,omitempty"`   // for administrators: which command, which credential
 	// Actor is which administrator or key did it, in words, and ActorID the user, where
@@ -70,9 +73,11 @@ type Events interface {
 	Record(ctx context.Context, e Event)
 }
 
-// KeptEvents also keep an event at once.
+// KeptEvents is Events that can also say whether an event was kept.
 type KeptEvents interface {
 	Events
-	// Keep is Record, and answers when the event is kept, or why it is not.
+	// Keep puts the event in order behind those that were recorded before, and returns
+	// when it is kept. Where it answers an error, the event may be missing: what it tells
+	// of must not be done. It is safe for concurrent use.
 	Keep(ctx context.Context, e Event) error
 }

@@ -27,6 +27,10 @@ type Config struct {
 	// Policy returns the global policy where there are no Policies: then no
 	// administrator can see or change it. nil: that of Policies.
 	Policy func() *Policy
+	// Hosts returns the relying parties of passkeys at the protected hosts, and whether a
+	// site answers to any host, for the guard against locking administrators out. nil:
+	// any host.
+	Hosts func() (rpIDs []string, any bool)
 	// Issuer is the name that authenticator apps show.
 	Issuer string
 	// NameKey is a secret of 32 bytes or more that outlives the process: it
@@ -226,6 +230,8 @@ type Account struct {
 	Choices       []Choice // what can be added
 	Sessions      []SessionInfo
 	LocalPassword bool
+	Local         bool // the account is kept here: its name and address can be changed
+	CanEmail      bool // … its address, because there is something to send a code with
 	OptedOut      bool
 	Phone         string // as people write it; empty: none
 	PhoneVerified bool
@@ -235,6 +241,10 @@ type Account struct {
 	// this sign-in can be put away in it.
 	Notices []Notice
 	PutAway bool // one of them can
+	Score   Score
+	// CanReplace says that RemoveLast could take the last factor away and have another
+	// set up in its place here.
+	CanReplace bool
 	// Campaign is the campaign that the user is in and whose goal is not reached yet; nil:
 	// none (rule B37).
 	Campaign *CampaignPrompt
@@ -422,7 +432,7 @@ func (g *Gate) NoteRefusal(ctx context.Context, at *Place, s *Session, u *Subjec
 func (g *Gate) record(ctx context.Context, at *Place, s *Session, u *User, e Event) {
 	e.At = g.now()
 	if at != nil {
-		e.Host, e.Network = at.Host, at.Network
+		e.Host, e.Network, e.Agent = at.Host, at.Network, at.Agent
 	}
 	if u != nil {
 		e.User, e.UserName = u.ID, u.Name

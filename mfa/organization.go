@@ -123,6 +123,11 @@ func NewDirectory(list []*Organization) *Directory {
 	return d
 }
 
+// with returns a directory in which o stands in place of the one of its ID.
+func (d *Directory) with(o *Organization) *Directory {
+	return NewDirectory(append([]*Organization{o}, d.List()...))
+}
+
 // Find returns the organization of that ID, or nil.
 func (d *Directory) Find(id OrganizationID) *Organization {
 	if d == nil {

@@ -132,6 +132,8 @@ type Policies struct {
 	mending sync.Mutex // guards mended: when a read was tried again after it had failed
 	mended  time.Time
 	remove  func()
+
+	changing sync.Mutex // one change at a time, from what it looks at to its write
 }
 
 // PoliciesConfig is what Policies are made of. Every field without a note is required.
@@ -220,7 +222,22 @@ func (p *Policies) Stored(ctx context.Context) (PolicySettings, error) {
 // names, which can only be taken away from what is stored; *PolicyError where the policy
 // that comes of it, or an organization under it, could not be (rule B1).
 func (p *Policies) Set(ctx context.Context, change func(*PolicySettings) error) error {
+	return p.setIf(ctx, change, nil)
+}
+
+// setIf is Set where may, unless it is nil, answers nil to the policy before the change
+// and the one after it. It is asked before the write: it reads users.
+func (p *Policies) setIf(ctx context.Context, change func(*PolicySettings) error, may func(before, after *Policy) error) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	before := p.Current()
+	if after, err := p.preview(ctx, before, change); err != nil {
+		return err
+	} else if may != nil {
+		if err := may(before, after); err != nil {
+			return err
+		}
+	}
 	err := p.set(ctx, before, change)
 	if now := p.current.Load(); err == nil && now != nil && now.Off && !before.Off {
 		p.record(ctx, Event{Name: EventMFAOff, OK: true}) // rule B2
@@ -236,23 +253,39 @@ func (p *Policies) record(ctx context.Context, e Event) {
 }
 
 func (p *Policies) set(ctx context.Context, now *Policy, change func(*PolicySettings) error) error {
+	return p.store.UpdatePolicySettings(ctx, func(s *PolicySettings) error { return p.apply(now, s, change) })
+}
+
+// preview returns the policy that a change would make, or why there can be none.
+func (p *Policies) preview(ctx context.Context, now *Policy, change func(*PolicySettings) error) (*Policy, error) {
 	if now == nil {
-		return errors.New("the policy cannot be read now, and nobody is let in until it can be")
+		return nil, errors.New("the policy cannot be read now, and nobody is let in until it can be")
 	}
-	configured := p.configured.values()
-	return p.store.UpdatePolicySettings(ctx, func(s *PolicySettings) error {
-		before := s.values()
-		if err := change(s); err != nil {
-			return err
+	s, err := p.Stored(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	if err := p.apply(now, &s, change); err != nil {
+		return nil, err
+	}
+	after, err := p.configured.Over(s).Policy(p.have)
+	after.Organizations = now.Organizations
+	return &after, err
+}
+
+// apply changes the settings, and answers an error where that could not hold.
+func (p *Policies) apply(now *Policy, s *PolicySettings, change func(*PolicySettings) error) error {
+	before := s.values()
+	if err := change(s); err != nil {
+		return err
+	}
+	after := s.values()
+	for field := range p.configured.values() {
+		if after[field] != nil && after[field] != before[field] {
+			return fmt.Errorf("%s: %w: the configuration says so; change it there", field, ErrNotAllowed)
 		}
-		after := s.values()
-		for field := range configured {
-			if after[field] != nil && after[field] != before[field] {
-				return fmt.Errorf("%s: %w: the configuration says so; change it there", field, ErrNotAllowed)
-			}
-		}
-		return p.check(now, *s, after["enrollment"] != before["enrollment"])
-	})
+	}
+	return p.check(now, *s, after["enrollment"] != before["enrollment"])
 }
 
 // check returns what would be wrong with the policy under those settings.

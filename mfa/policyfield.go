@@ -270,7 +270,18 @@ func (a *Administration) changePolicy(ctx context.Context, what string, force bo
 	if force {
 		what += " (forced)"
 	}
-	return a.act(ctx, nil, what, func() error { return a.g.cfg.Policies.Set(ctx, change) })
+	// Nobody takes an administrator's role, or the factor that they would need, away
+	// between the look and the write.
+	a.g.roles.Lock()
+	defer a.g.roles.Unlock()
+	return a.act(ctx, nil, what, func() error {
+		return a.g.cfg.Policies.setIf(ctx, change, func(before, after *Policy) error {
+			if force {
+				return nil
+			}
+			return a.g.checkLockout(ctx, before, after)
+		})
+	})
 }
 
 // info says how the policy holds, and where each of its fields comes from.

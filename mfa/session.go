@@ -61,6 +61,10 @@ type Session struct {
 	// (rule B29).
 	Bypassed bool `json:"bypassed,omitempty"`
 
+	// Replacing is when this session removed the user's last factor to set up another
+	// (rule B34).
+	Replacing time.Time `json:"replacing,omitzero"`
+
 	// Skipped is true once a set-up was skipped in this sign-in (rule B7).
 	Skipped bool `json:"skipped,omitempty"`
 

@@ -126,6 +126,11 @@ func networkCounters(network string, own counter) []counter {
 	if own.first {
 		what = "password:"
 	}
+	return networkBudgets(what, network)
+}
+
+// networkBudgets are the counters of a network for one kind of attempt.
+func networkBudgets(what, network string) []counter {
 	minute, ten := 30, 100
 	if network == "" || network == unknownNetwork {
 		network, minute, ten = unknownNetwork, 10, 30

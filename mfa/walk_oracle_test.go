@@ -20,6 +20,7 @@ type oracle struct {
 	everEnrolled bool
 	graceOver    bool
 	windowOver   bool
+	shut         bool // the user removed the last factor, and set up none since (rule B34)
 	senders      mfa.Kinds
 	lockedUntil  map[mfa.Kind]time.Time
 	knownDevice  bool
@@ -36,8 +37,9 @@ type seen struct {
 	mayEnroll   bool                 // by a link, a pass, a confirmation, or as a newcomer
 	registering bool
 	bypassed    bool
-	setUp       bool // something
-	effortless  bool // and only what needed no code
+	setUp       bool      // something
+	replaced    time.Time // when this session removed the last factor (rule B34)
+	effortless  bool      // and only what needed no code
 	skipped     bool
 }
 
@@ -385,13 +387,15 @@ func (o *oracle) enrollment() enrollment {
 	switch {
 	case o.seen.bypassed && !o.seen.complete: // B29
 		return enrollmentOpen
-	case len(enrolled) > 0 && !o.seen.complete && !slices.ContainsFunc(enrolled, func(c mfa.Credential) bool {
+	case len(enrolled) > 0 && (!o.seen.complete || o.replacing()) && !slices.ContainsFunc(enrolled, func(c mfa.Credential) bool {
 		p, here := o.seen.proofs[c.ID]
 		return !here || p.remembered || !o.sameChannel(&c)
 	}):
 		return enrollmentOpen // B12: it is all that there is, and was chosen just now
 	case len(enrolled) > 0 && has == 0:
 		return enrollmentNever
+	case len(enrolled) == 0 && o.replacing(): // B34
+		return enrollmentOpen
 	case len(enrolled) > 0, o.now.Sub(o.seen.firstAt) > mfa.ProofLife:
 		return enrollmentProof
 	case o.seen.mayEnroll:
@@ -402,12 +406,17 @@ func (o *oracle) enrollment() enrollment {
 	switch {
 	case a.pass:
 		return enrollmentClosed
-	case e.Open && (e.Window == 0 || !o.windowOver):
+	case e.Open && !o.shut && (e.Window == 0 || !o.windowOver):
 		return enrollmentOpen
 	case (e.Open || e.Confirm) && address:
 		return enrollmentConfirm
 	}
 	return enrollmentClosed
+}
+
+// replacing is rule B34: what was proven to remove the last factor sets up another.
+func (o *oracle) replacing() bool {
+	return !o.seen.replaced.IsZero() && o.now.Sub(o.seen.replaced) <= mfa.ProofLife
 }
 
 // canSetUp reports whether a factor of that kind can exist here at all.

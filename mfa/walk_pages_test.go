@@ -737,6 +737,9 @@ func (b *browser) enroll(at *mfa.Place, d *device, in mfa.AddressInput) (*mfa.Ou
 			b.seen.effortless = true
 		}
 		b.seen.setUp = true
+		if d.to == "" || b.seen.mailbox != d.to {
+			b.shut, b.seen.replaced = false, time.Time{}
+		}
 		if b.seen.complete {
 			b.seen.mayEnroll = false
 		}

@@ -2,6 +2,7 @@ package mfa_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,6 +60,7 @@ type browser struct {
 
 	pages, shown int
 	visited      map[string]bool
+	shut         bool // they removed the last factor, and set up none since
 	trail        []string
 	wrong        error
 }
@@ -162,6 +164,7 @@ func (b *browser) oracle() *oracle {
 		plan: b.w.plan, place: &b.at, now: b.w.time.Now(), seen: b.seen, everEnrolled: b.fallen, senders: b.senders,
 		graceOver: b.w.plan.graceState == graceOver, lockedUntil: b.locked, knownDevice: b.at.Devices != "",
 	}
+	o.shut = b.shut
 	o.windowOver = !b.opened.IsZero() && o.now.Sub(b.opened) > windowDays
 	if b.seen != nil {
 		o.user = b.user()
@@ -205,6 +208,17 @@ func (b *browser) lives() (start string, ok bool) {
 			}
 		}
 		return "", false
+	case lastReplaced, lastAbandoned:
+		if !b.removeLast() {
+			return "", false
+		}
+		if p.later == lastAbandoned {
+			b.w.time.Advance(time.Hour)
+			if err := b.w.gate.SignOut(b.ctx, &b.at, b.id); err != nil {
+				b.fail("signing out: %v", err)
+			}
+			b.id, b.seen = "", nil
+		}
 	case factorSwitchedOff:
 		for _, id := range b.proven() {
 			policy := b.w.policy
@@ -256,6 +270,67 @@ func (b *browser) lives() (start string, ok bool) {
 		return "", false
 	}
 	return pageApp, true
+}
+
+// removeLast removes what there is, one after the other, and at last the last, where a
+// requirement needs that to be said (rule B34).
+func (b *browser) removeLast() bool {
+	g := b.w.gate
+	for _, id := range b.proven() {
+		if c := b.user().Credential(id); c == nil || !c.Kind.Primary() {
+			continue
+		}
+		err := g.Remove(b.ctx, &b.at, b.id, id)
+		if !errors.Is(err, mfa.ErrLastFactor) {
+			if err == nil {
+				b.say("removed: %s", b.seen.proofs[id].kind)
+				if len(b.oracle().enrolled()) == 0 {
+					b.opened = b.w.time.Now()
+					return false
+				}
+			}
+			continue
+		}
+		out, err := g.RemoveLast(b.ctx, &b.at, b.id, id)
+		if errors.Is(err, mfa.ErrLastFactor) {
+			if o := b.oracle(); b.canReplace(o) {
+				b.fail("B34: nothing can come in the place of the last factor, and the rules say that something can")
+			}
+			return false
+		}
+		if err != nil {
+			b.fail("B34: removing the last factor: %v", err)
+			return false
+		}
+		b.say("removed, and it was the last: %s", b.seen.proofs[id].kind)
+		if !b.canReplace(b.oracle()) {
+			b.fail("B34: the last factor went, and nothing can come in its place")
+		}
+		if left := len(b.user().Credentials); left > 0 {
+			b.fail("B34: %d are left of the last", left)
+		}
+		b.shut, b.opened, b.seen.replaced = true, b.w.time.Now(), b.w.time.Now()
+		b.seen.proofs = map[mfa.CredentialID]proof{}
+		b.take("removed", out)
+		return true
+	}
+	return false
+}
+
+// canReplace reports whether something could be set up here that proves more than what
+// signed in.
+func (b *browser) canReplace(o *oracle) bool {
+	for _, c := range o.user.Credentials {
+		if c.Kind == unknown {
+			return false
+		}
+	}
+	for _, k := range (o.plan.enabled & mfa.PrimaryKinds).List() {
+		if o.canSetUp(k) && (o.seen.mailbox == "" || k != o.seen.first) {
+			return true
+		}
+	}
+	return false
 }
 
 // proven returns what was proven, in an order that chance has no part in.

@@ -135,6 +135,8 @@ const (
 	nothingLater later = iota
 	proofsAge
 	credentialRemoved
+	lastReplaced
+	lastAbandoned
 	factorSwitchedOff
 	requirementSwitchedOn
 	signsInAgain
@@ -292,6 +294,8 @@ var space = [dims]dimension{
 		{"nothing", plain},
 		{"the proofs age", func(p *plan) { p.later = proofsAge }},
 		{"the credential is removed", func(p *plan) { p.later = credentialRemoved }},
+		{"all that there is makes way for another", func(p *plan) { p.later = lastReplaced }},
+		{"all that there is goes, and nothing comes", func(p *plan) { p.later = lastAbandoned }},
 		{"its factor is switched off", func(p *plan) { p.later = factorSwitchedOff }},
 		{"require is switched on", func(p *plan) { p.later = requirementSwitchedOn }},
 		{"signs in again", func(p *plan) { p.later = signsInAgain }},

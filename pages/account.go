@@ -23,7 +23,11 @@ type accountPage struct {
 	OtherSessions           bool
 	Devices                 []deviceRow // the newest
 	MoreDevices             bool
+	Activity                []activityRow // the newest
 	LocalPassword, Required bool
+	Local, CanEmail         bool
+	DisplayName             string
+	Verified                bool // the address is
 	Off, OptedOut           bool
 	Return                  string
 }
@@ -41,8 +45,8 @@ type factorRow struct {
 type addition struct{ Label, Href string }
 
 type sessionRow struct {
-	Handle, Agent, Where, Seen string
-	Current                    bool
+	Handle, Agent, Host, Network, Seen string
+	Current                            bool
 }
 
 // deviceRow is one browser that stands for a second factor (rule B29).
@@ -109,6 +113,8 @@ var dones = map[string]string{
 	"session":  "done.session",
 	"sessions": "done.sessions",
 	"device":   "done.device",
+	"name":     "done.name",
+	"email":    "done.email",
 }
 
 func (p *Pages) serveAccount(v *visit) {
@@ -123,6 +129,7 @@ func (p *Pages) serveAccount(v *visit) {
 		page.Member = v.T("account.member", "list", strings.Join(a.Organizations, ", "))
 	}
 	page.LocalPassword, page.Required, page.Off, page.OptedOut = a.LocalPassword, a.Required, a.Off, a.OptedOut
+	page.Local, page.CanEmail, page.DisplayName, page.Verified = a.Local, a.CanEmail, a.DisplayName, a.EmailVerified
 	page.Score = v.score(a)
 	page.Return = "/"
 	if v.rd != "" {
@@ -158,7 +165,7 @@ func (p *Pages) serveAccount(v *visit) {
 		page.Add = append(page.Add, addition{v.T("account.add.codes"), join("set-up/backup-codes", own)})
 	}
 	for _, s := range a.Sessions {
-		row := sessionRow{Handle: s.Handle, Agent: v.agent(s.Agent), Where: s.Host, Seen: v.since(s.LastSeen), Current: s.Current}
+		row := sessionRow{Handle: s.Handle, Agent: v.agent(s.Agent), Host: s.Host, Network: v.network(s.Network), Seen: v.since(s.LastSeen), Current: s.Current}
 		if s.Current {
 			row.Seen = v.T("since.now")
 		}
@@ -169,13 +176,19 @@ func (p *Pages) serveAccount(v *visit) {
 	if page.MoreDevices = len(page.Devices) > devicesShown; page.MoreDevices {
 		page.Devices = page.Devices[:devicesShown]
 	}
+	// The page is worth having without it.
+	if list, _, err := p.gate.Activity(v.r.Context(), &v.at, a.Session.ID, "", activityShown); err == nil {
+		page.Activity = v.activityRows(list)
+	} else {
+		v.fault(err)
+	}
 	v.render(http.StatusOK, "account", page)
 }
 
 // newsShown is how many notices the account page has room for, and devicesShown how
 // many browsers that are not asked again.
 const (
-	newsShown    = 5
+	newsShown    = 3
 	devicesShown = 5
 )
 
@@ -232,7 +245,7 @@ func (v *visit) factorRow(c *mfa.Credential, codesOffered bool) factorRow {
 	case c.Kind == mfa.BackupCode:
 		own := v.returnOnly()
 		own.Set(paramFrom, fromAccount)
-		row.ID, row.Date, row.Name = "", "", v.T("account.codes")
+		row.ID, row.Name = "", v.T("account.codes")
 		row.What = v.words.count("codes.count", c.Left)
 		row.Action, row.Href = v.T("account.codes.new"), join("set-up/backup-codes", own)
 		if !codesOffered {
@@ -282,238 +295,4 @@ func primaries(a *mfa.Account) int {
 
 func hasCodes(a *mfa.Account) bool {
 	return slices.ContainsFunc(a.Credentials, func(c mfa.Credential) bool { return c.Kind == mfa.BackupCode })
-}
-
-// changed goes back to the account page, or to the proof that a change needs.
-// page is what waits for the proof.
-func (v *visit) changed(err error, done, page string) {
-	var proof *mfa.ProofError
-	switch {
-	case err == nil:
-		q := v.returnOnly()
-		q.Set(paramDone, done)
-		v.redirect(join("account", q))
-	case errors.As(err, &proof):
-		v.redirect(v.proveFor(page, proof.Kinds))
-	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, mfa.ErrNotAllowed):
-		v.redirect(join("account", v.returnOnly())) // another tab did it; the page shows what is
-	default:
-		v.fail(err)
-	}
-}
-
-func (p *Pages) serveRename(v *visit) {
-	a, ok := v.account()
-	if !ok {
-		return
-	}
-	if c := named(a, v.query.Get("credential")); c != nil && c.Kind != mfa.Email && c.Kind != mfa.SMS {
-		v.showRename(http.StatusOK, c, c.Name, "")
-		return
-	}
-	v.redirect(v.Href("account"))
-}
-
-// named returns the factor of that ID that has a name, or nil.
-func named(a *mfa.Account, id string) *mfa.Credential {
-	for i := range a.Credentials {
-		if c := &a.Credentials[i]; string(c.ID) == id && c.Kind != mfa.BackupCode {
-			return c
-		}
-	}
-	return nil
-}
-
-func (v *visit) showRename(status int, c *mfa.Credential, name, fieldError string) {
-	page := renamePage{frame: v.frame(v.T("rename.title", "name", v.factorRow(c, false).Name)), Name: name, Credential: c.ID}
-	page.FieldError = fieldError
-	v.render(status, "account_rename", page)
-}
-
-func (p *Pages) postRename(v *visit) {
-	id, ok := v.id()
-	if !ok {
-		return
-	}
-	cred, name := v.form("credential"), v.form("name")
-	err := p.gate.Rename(v.r.Context(), &v.at, id, mfa.CredentialID(cred), name)
-	if errors.Is(err, mfa.ErrName) {
-		if a, ok := v.account(); ok {
-			if c := named(a, cred); c != nil {
-				v.showRename(http.StatusUnprocessableEntity, c, name, v.T("rename.text"))
-				return
-			}
-			v.redirect(v.Href("account"))
-		}
-		return
-	}
-	v.changed(err, "renamed", "account")
-}
-
-// serveRemove asks, with the name of what is lost and what happens next.
-func (p *Pages) serveRemove(v *visit) {
-	a, ok := v.account()
-	if !ok {
-		return
-	}
-	c := named(a, v.query.Get("credential"))
-	if c == nil {
-		v.redirect(v.Href("account"))
-		return
-	}
-	if a.Required && lastEnabled(a, c) {
-		v.lastFactor(http.StatusOK)
-		return
-	}
-	name := v.factorRow(c, false).Name
-	page := confirmPage{
-		frame: v.frame(v.T("remove.title", "name", name)), Submit: v.T("remove.submit"), Credential: c.ID,
-		Text: []string{v.T("remove.text")},
-	}
-	switch c.Kind {
-	case mfa.Passkey:
-		page.Text[0] = v.T("remove.text.passkey")
-	case mfa.TOTP:
-		page.Text[0] = v.T("remove.text.totp")
-	case mfa.Email:
-		page.Text[0] = v.T("remove.text.email")
-	case mfa.SMS:
-		page.Text[0] = v.T("remove.text.sms")
-	}
-	if primaries(a) == 1 {
-		page.Text = append(page.Text, v.T("remove.last"))
-	}
-	v.render(http.StatusOK, "account_confirm", page)
-}
-
-// lastEnabled reports whether c is the only primary factor that the policy takes.
-func lastEnabled(a *mfa.Account, c *mfa.Credential) bool {
-	var enabled mfa.Kinds
-	for _, choice := range a.Choices {
-		enabled |= mfa.KindsOf(choice.Kind)
-	}
-	return !slices.ContainsFunc(a.Credentials, func(other mfa.Credential) bool {
-		return other.ID != c.ID && enabled.Has(other.Kind)
-	})
-}
-
-// lastFactor says that the last factor stays, and what to do instead.
-func (v *visit) lastFactor(status int) {
-	own := v.returnOnly()
-	own.Set(paramFrom, fromAccount)
-	own.Set(paramList, "1")
-	v.message(status, messagePage{
-		Heading: v.T("last.title"), Text: []string{v.T("last.text")}, Context: true,
-		Actions: []action{{Href: join("set-up", own), Label: v.T("last.add")}, {Href: v.Href("account"), Label: v.T("back.account")}},
-	})
-}
-
-func (p *Pages) postRemove(v *visit) {
-	id, ok := v.id()
-	if !ok {
-		return
-	}
-	err := p.gate.Remove(v.r.Context(), &v.at, id, mfa.CredentialID(v.form("credential")))
-	if errors.Is(err, mfa.ErrLastFactor) {
-		v.lastFactor(http.StatusConflict)
-		return
-	}
-	v.changed(err, "removed", "account")
-}
-
-func (p *Pages) servePassword(v *visit) {
-	a, ok := v.account()
-	if !ok {
-		return
-	}
-	if !a.LocalPassword {
-		v.redirect(v.Href("account"))
-		return
-	}
-	v.render(http.StatusOK, "account_password", passwordPage{frame: v.frame(v.T("password.title")), Name: a.UserName})
-}
-
-func (p *Pages) postPassword(v *visit) {
-	id, ok := v.id()
-	if !ok {
-		return
-	}
-	out, err := p.gate.ChangePassword(v.r.Context(), &v.at, id, v.form("old"), v.form("password"))
-	if err == nil && out.Changed {
-		if err = v.keep(out); err != nil {
-			v.unavailable(err)
-			return
-		}
-	}
-	page := passwordPage{frame: v.frame(v.T("password.title")), Name: v.view.Subject.Name}
-	var refusedPassword *mfa.PasswordError
-	var throttled *mfa.ThrottledError
-	status := http.StatusUnprocessableEntity
-	switch {
-	case errors.As(err, &refusedPassword):
-		page.PasswordError = v.passwordRefused(refusedPassword)
-		page.FieldError = page.PasswordError
-	case errors.As(err, &throttled):
-		status = page.wait(throttled)
-		page.OldError = page.FieldError
-	case errors.Is(err, mfa.ErrRejected):
-		page.OldError = v.T("password.old.wrong")
-		page.FieldError = page.OldError
-	case errors.Is(err, mfa.ErrBusy):
-		page.Error = v.T("busy")
-		v.busyHeader()
-		status = http.StatusServiceUnavailable
-	default:
-		v.changed(err, "password", "account/password")
-		return
-	}
-	v.render(status, "account_password", page)
-}
-
-func (p *Pages) serveOptOut(v *visit) {
-	a, ok := v.account()
-	if !ok {
-		return
-	}
-	if a.Required || a.OptedOut {
-		v.redirect(v.Href("account"))
-		return
-	}
-	v.render(http.StatusOK, "account_confirm", confirmPage{
-		frame: v.frame(v.T("optout.title")), Submit: v.T("optout.submit"),
-		Text: []string{v.T("optout.text"), v.T("optout.stays")},
-	})
-}
-
-func (p *Pages) postOptOut(v *visit) {
-	if id, ok := v.id(); ok {
-		v.changed(p.gate.OptOut(v.r.Context(), &v.at, id), "out", "account/opt-out")
-	}
-}
-
-func (p *Pages) postOptIn(v *visit) {
-	if id, ok := v.id(); ok {
-		v.changed(p.gate.OptIn(v.r.Context(), &v.at, id), "in", "account")
-	}
-}
-
-func (p *Pages) postEndSession(v *visit) {
-	if id, ok := v.id(); ok {
-		v.changed(p.gate.EndSession(v.r.Context(), &v.at, id, v.form("session")), "session", "account")
-	}
-}
-
-func (p *Pages) postEndOthers(v *visit) {
-	id, ok := v.id()
-	if !ok {
-		return
-	}
-	out, err := p.gate.EndOtherSessions(v.r.Context(), &v.at, id)
-	if err == nil {
-		if err = v.keep(out); err != nil {
-			v.unavailable(err)
-			return
-		}
-	}
-	v.changed(err, "sessions", "account")
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,9 @@ type fakeGate struct {
 	account *mfa.Account
 	acctOf  error
 	notices []mfa.Notice
+
+	activity   []mfa.Activity
+	activityOf error
 	fakeSending
 
 	fakeStrangers
@@ -177,6 +181,9 @@ func (g *fakeGate) AcceptLink(_ context.Context, at *mfa.Place, in mfa.LinkInput
 
 func (g *fakeGate) Account(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Account, error) {
 	g.call("Account", at, string(id))
+	if a := g.account; a != nil {
+		scored(a)
+	}
 	return g.account, g.acctOf
 }
 
@@ -188,6 +195,71 @@ func (g *fakeGate) Rename(_ context.Context, at *mfa.Place, id mfa.SessionID, cr
 func (g *fakeGate) Remove(_ context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) error {
 	g.call("Remove", at, string(id), string(cred))
 	return g.err
+}
+
+// scored gives a sample the score that the core would.
+func scored(a *mfa.Account) {
+	p := &mfa.Policy{Off: a.Off, Optional: !a.Required}
+	u := &mfa.Subject{OptedOut: a.OptedOut}
+	var can mfa.Kinds
+	if a.CodesOffered {
+		p.Factors |= mfa.KindsOf(mfa.BackupCode)
+	}
+	for _, c := range a.Choices {
+		p.Factors |= mfa.KindsOf(c.Kind)
+		if c.Available {
+			can |= mfa.KindsOf(c.Kind)
+		}
+	}
+	for _, c := range a.Credentials {
+		if c.Kind != mfa.BackupCode {
+			p.Factors |= mfa.KindsOf(c.Kind)
+		}
+		u.Held = append(u.Held, mfa.Held{ID: c.ID, Kind: c.Kind, Left: c.Left})
+	}
+	a.Score = mfa.ScoreOf(p, u, can)
+	if a.Session == nil {
+		a.Session = &mfa.Session{ID: "full"}
+	}
+}
+
+func (g *fakeGate) ChangeName(_ context.Context, at *mfa.Place, id mfa.SessionID, display string) error {
+	g.call("ChangeName", at, string(id), display)
+	return g.err
+}
+
+func (g *fakeGate) BeginEmail(_ context.Context, at *mfa.Place, id mfa.SessionID, typed string, again bool) (*mfa.SentTo, error) {
+	g.call("BeginEmail", at, string(id), typed, strconv.FormatBool(again))
+	if g.err != nil {
+		return nil, g.err
+	}
+	return &mfa.SentTo{Kind: mfa.Email, Masked: "al****@example.net", At: testNow, Expires: testNow.Add(mfa.SentCodeLife), Again: testNow.Add(mfa.SendAgain)}, nil
+}
+
+func (g *fakeGate) PendingEmail(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.SentTo, string, error) {
+	g.call("PendingEmail", at, string(id))
+	if g.pendingOf != nil {
+		return nil, "", g.pendingOf
+	}
+	return &mfa.SentTo{Kind: mfa.Email, Masked: "al****@example.net", At: testNow, Expires: testNow.Add(mfa.SentCodeLife), Again: testNow.Add(mfa.SendAgain)}, "alice.new@example.net", nil
+}
+
+func (g *fakeGate) FinishEmail(_ context.Context, at *mfa.Place, id mfa.SessionID, code string) error {
+	g.call("FinishEmail", at, string(id), code)
+	return g.err
+}
+
+func (g *fakeGate) RemoveLast(_ context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) (*mfa.Outcome, error) {
+	g.call("RemoveLast", at, string(id), string(cred))
+	return g.out()
+}
+
+func (g *fakeGate) Activity(_ context.Context, at *mfa.Place, id mfa.SessionID, after string, limit int) ([]mfa.Activity, string, error) {
+	g.call("Activity", at, string(id), after, strconv.Itoa(limit))
+	if len(g.activity) > limit {
+		return g.activity[:limit], "c2Vjb25k", g.activityOf
+	}
+	return g.activity, "", g.activityOf
 }
 
 func (g *fakeGate) ChangePassword(_ context.Context, at *mfa.Place, id mfa.SessionID, old, next string) (*mfa.Outcome, error) {

@@ -473,7 +473,7 @@ func TestFlow_Account(t *testing.T) {
 	h.wait(11 * time.Minute)
 	remove := regexp.MustCompile(`href="(/\.mfa/account/remove[^"]*)"`).FindStringSubmatch(r.body)
 	r.open(h.url + strings.ReplaceAll(remove[1], "&amp;", "&"))
-	r.expect("/.mfa/account/remove", "This is your last one")
+	r.expect("/.mfa/account/remove", "is your last one")
 	h.policy.Optional = true
 	r.open(h.url + strings.ReplaceAll(remove[1], "&amp;", "&"))
 	r.expect("/.mfa/account/remove", "Remove My phone?", "your only second step")
@@ -483,7 +483,7 @@ func TestFlow_Account(t *testing.T) {
 	r.expect("/.mfa/account", "My phone")
 	h.policy.Optional = false
 	r.open(h.url + strings.ReplaceAll(remove[1], "&amp;", "&"))
-	r.expect("/.mfa/account/remove", "This is your last one")
+	r.expect("/.mfa/account/remove", "is your last one")
 
 	r.open(h.url + "/.mfa/account/password")
 	r.submit("old", "old", "not my password", "password", password+"8")

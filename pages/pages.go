@@ -147,6 +147,11 @@ func New(cfg Config) (*Pages, error) {
 		"set-up/confirm":        {get: p.serveConfirm, post: p.postConfirm},
 		"set-up/confirm/send":   {post: p.postConfirmSend},
 		"set-up/pass":           {get: p.servePass, post: p.postPass},
+		"account/name":          {get: p.serveName, post: p.postName},
+		"account/email":         {get: p.serveEmail, post: p.postEmail},
+		"account/email/code":    {get: p.serveEmailCode, post: p.postEmailCode},
+		"account/email/send":    {post: p.postEmailSend},
+		"account/activity":      {get: p.serveActivity},
 		"account/devices":       {get: p.serveDevices},
 		"account/forget-device": {post: p.postForgetDevice},
 

@@ -91,10 +91,26 @@ func (v *visit) refused(d mfa.Decision) {
 	case mfa.ReasonUnknownHost:
 		m.Text, m.Actions = []string{v.T("unknown_host.text", "place", v.req.Place.Host), ask}, nil
 	default:
-		m.Text = []string{v.T("refused.text", "place", v.req.Place.Host), ask}
+		m.Text = []string{v.T("refused.text", "place", v.req.Place.Host)}
+		if why := v.because(d.Reason); why != "" {
+			m.Text = append(m.Text, why)
+		}
+		m.Text = append(m.Text, ask)
 	}
 	v.message(http.StatusForbidden, m)
 }
+
+// because says the rule behind a refusal in the person's language: what "explain" says to
+// administrators, without what is not theirs to see (rules B5, B32). Empty: there is none.
+func (v *visit) because(why mfa.Reason) string {
+	if why == mfa.ReasonNone || v.words.texts[becauseWords+string(why)] == "" {
+		return ""
+	}
+	return v.T(becauseWords + string(why))
+}
+
+// becauseWords begin the names of the words for each reason.
+const becauseWords = "because."
 
 // noted records that this page says no to somebody who is known, and returns the
 // ID that it shows.

@@ -48,11 +48,11 @@ func sampleAccount(creds ...mfa.Credential) *mfa.Account {
 	}
 	return &mfa.Account{
 		UserName: "alice", DisplayName: "Alice Example", Email: "alice@example.com", EmailVerified: true,
-		Credentials: creds, CodesLeft: left, CodesOffered: true, Required: true, LocalPassword: true, Choices: bothChoices,
+		Credentials: creds, CodesLeft: left, CodesOffered: true, Required: true, LocalPassword: true, Local: true, CanEmail: true, Choices: bothChoices,
 		Sessions: []mfa.SessionInfo{
-			{Handle: "a1", Current: true, Host: "payroll.example.com", Agent: "Firefox on Linux", LastSeen: testNow},
-			{Handle: "b2", Host: "payroll.example.com", Agent: "Safari on iPhone", LastSeen: testNow.Add(-5 * time.Hour)},
-			{Handle: "c3", Host: "payroll.example.com", Agent: "", LastSeen: testNow.Add(-72 * time.Hour)},
+			{Handle: "a1", Current: true, Host: "payroll.example.com", Agent: "Firefox on Linux", Network: "203.0.113.0/24", LastSeen: testNow},
+			{Handle: "b2", Host: "payroll.example.com", Agent: "Safari on iPhone", Network: "2001:db8:4::/64", LastSeen: testNow.Add(-5 * time.Hour)},
+			{Handle: "c3", Host: "payroll.example.com", Agent: "", Network: "unknown", LastSeen: testNow.Add(-72 * time.Hour)},
 		},
 	}
 }
@@ -264,6 +264,7 @@ func fullAccount(w *world) {
 		creds = append(creds, c)
 	}
 	w.gate.account = sampleAccount(append(creds, sampleSet)...)
+	w.gate.activity = sampleActivity
 	a := w.gate.account
 	a.Notices, a.PutAway = slices.Repeat(sampleNotices, 3)[:mfa.MaxNotices], true
 	for i := range mfa.MaxAddresses {
@@ -290,6 +291,42 @@ func fullAccount(w *world) {
 		a.Sessions = append(a.Sessions, s)
 	}
 }
+
+// sampleActivity has one of everything that can happen, some of it refused.
+var sampleActivity = func() []mfa.Activity {
+	var list []mfa.Activity
+	add := func(a mfa.Activity) {
+		a.At = testNow.Add(-time.Duration(len(list)*len(list)) * time.Hour)
+		if a.Name != mfa.EventAdmin {
+			a.Host, a.Network, a.Agent = "payroll.example.com", "203.0.113.0/24", "Firefox on Linux"
+		}
+		list = append(list, a)
+	}
+	add(mfa.Activity{Name: mfa.EventSignedIn, OK: true})
+	add(mfa.Activity{Name: mfa.EventVerify, OK: true, Factor: mfa.Passkey})
+	add(mfa.Activity{Name: mfa.EventSignIn, OK: true, Factor: mfa.Password})
+	add(mfa.Activity{Name: mfa.EventSignIn, Reason: "rejected", Factor: mfa.Password})
+	add(mfa.Activity{Name: mfa.EventAdmin, OK: true, Did: "remove-factors", Factor: mfa.TOTP})
+	add(mfa.Activity{Name: mfa.EventVerify, Reason: "throttled", Factor: mfa.TOTP})
+	add(mfa.Activity{Name: mfa.EventDecision, Reason: "refuse:not_member", Decision: "K7PQ2M9XTA"})
+	for _, did := range []string{"remove-factors", "reset-password", "invite", "unlock", "disable", "enable", "enrollment-pass", "bypass", "add", "whatever"} {
+		add(mfa.Activity{Name: mfa.EventAdmin, OK: true, Did: did})
+	}
+	for _, name := range mfa.EventNames {
+		if name == mfa.EventAdmin || name == mfa.EventDecision {
+			continue
+		}
+		add(mfa.Activity{Name: name, OK: true, Factor: mfa.Email})
+		add(mfa.Activity{Name: name, Reason: "rejected", Factor: mfa.SMS})
+	}
+	add(mfa.Activity{Name: mfa.EventVerify, OK: true, Did: "bypass"})
+	add(mfa.Activity{Name: mfa.EventVerify, Did: "bypass"})
+	add(mfa.Activity{Name: mfa.EventLink, OK: true, Did: "enrollment_pass"})
+	add(mfa.Activity{Name: mfa.EventEnroll, OK: true, Factor: mfa.BackupCode})
+	add(mfa.Activity{Name: mfa.EventRemove, OK: true, Factor: mfa.TOTP, Did: "last_factor"})
+	add(mfa.Activity{Name: mfa.EventForget, OK: true, Reason: "stolen"})
+	return list
+}()
 
 var (
 	totpMethod  = mfa.Method{Kind: mfa.TOTP, Available: true}
@@ -562,6 +599,7 @@ var scenes = []scene{
 	{"account", 200, getting("/.mfa/account"+rd, func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
 		w.gate.account = sampleAccount(samplePasskey, sampleOther, sampleTOTP, sampleSet)
+		w.gate.activity = sampleActivity
 	})},
 	{"account-good", 200, getting("/.mfa/account?done=renamed", func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
@@ -588,12 +626,19 @@ var scenes = []scene{
 		w.gate.account = sampleAccount(sampleTOTP, sampleSet)
 		w.gate.account.Required = false
 	})},
-	{"account-remove-required", 200, getting("/.mfa/account/remove?credential=t1", func(w *world) {
+	{"account-remove-required", 200, getting("/.mfa/account/remove?credential=t1"+"&rd=%2Freports", func(w *world) {
+		w.signedIn(mfa.Decision{Action: mfa.Allow})
+		w.gate.account = sampleAccount(sampleTOTP, sampleSet)
+		w.gate.account.CanReplace = true
+	})},
+	{"account-remove-stays", 200, getting("/.mfa/account/remove?credential=t1", func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
 		w.gate.account = sampleAccount(sampleTOTP, sampleSet)
 	})},
 	{"account-remove-last", 409, posting("/.mfa/account/remove", url.Values{"credential": {"t1"}}, func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
+		w.gate.account = sampleAccount(sampleTOTP, sampleSet)
+		w.gate.account.CanReplace = true
 		w.gate.err = mfa.ErrLastFactor
 	})},
 	{"account-news", 200, getting("/.mfa/account", func(w *world) {
@@ -610,6 +655,44 @@ var scenes = []scene{
 	{"account-remove-email", 200, getting("/.mfa/account/remove?credential=e1", func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
 		w.gate.account = sampleAccount(samplePasskey, sampleEmail, sampleSet)
+	})},
+	{"account-name", 200, getting("/.mfa/account/name"+rd, fullAccount)},
+	{"account-name-refused", 422, posting("/.mfa/account/name", url.Values{"value": {"Alice | Bob"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrName
+	})},
+	{"account-email", 200, getting("/.mfa/account/email"+rd, fullAccount)},
+	{"account-email-refused", 422, posting("/.mfa/account/email", url.Values{"value": {"alice"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrName
+	})},
+	{"account-email-not-sent", 503, posting("/.mfa/account/email", url.Values{"value": {"alice.new@example.net"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrNotSent
+	})},
+	{"account-email-throttled", 429, posting("/.mfa/account/email", url.Values{"value": {"alice.new@example.net"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = &mfa.ThrottledError{RetryAfter: 90 * time.Second}
+	})},
+	{"account-email-code", 200, getting("/.mfa/account/email/code", fullAccount)},
+	{"account-email-wrong", 422, posting("/.mfa/account/email/code", url.Values{"code": {"12345678"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrRejected
+	})},
+	{"account-email-taken", 422, posting("/.mfa/account/email/code", url.Values{"code": {"12345678"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrNameTaken
+	})},
+	{"account-activity", 200, getting("/.mfa/account/activity"+rd, func(w *world) {
+		fullAccount(w)
+	})},
+	{"account-activity-older", 200, getting("/.mfa/account/activity?after=c2Vjb25k", func(w *world) {
+		fullAccount(w)
+		w.gate.activity = w.gate.activity[:7]
+	})},
+	{"account-activity-none", 200, getting("/.mfa/account/activity", func(w *world) {
+		fullAccount(w)
+		w.gate.activity = nil
 	})},
 	{"account-devices", 200, getting("/.mfa/account/devices"+rd, fullAccount)},
 	{"account-limits", 200, getting("/.mfa/account"+rd, fullAccount)},

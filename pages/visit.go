@@ -39,7 +39,11 @@ const (
 )
 
 // waiting are the pages that can wait for a newer proof (rule B15).
-var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms", consoleHome}
+var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "account/email", "account/email/code", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms", forApp, consoleHome}
+
+// forApp is an app that waits for a newer proof: it tried to change something through
+// the account API. The way back is its own.
+const forApp = "app"
 
 // visit is one request to one page: what was parsed, once, at the edge.
 type visit struct {
@@ -306,20 +310,7 @@ func (v *visit) proceedTo(page string, out *mfa.Outcome) {
 
 // keep gives the browser what changed: the session's token, the mark of a browser
 // that is known, and what makes it stand for a second factor.
-func (v *visit) keep(out *mfa.Outcome) error {
-	if out.Changed {
-		if err := v.p.guard.SetSession(v.w, v.req, out.Session); err != nil {
-			return err
-		}
-	}
-	if out.Device != "" {
-		v.p.guard.SetDevice(v.w, v.req, out.Device)
-	}
-	if out.Remember != "" {
-		v.p.guard.SetRemembered(v.w, v.req, out.Remember)
-	}
-	return nil
-}
+func (v *visit) keep(out *mfa.Outcome) error { return guard.Keep(v.p.guard, v.w, v.req, out) }
 
 // next returns the address that a decision leads to.
 func (v *visit) next(d mfa.Decision, s *mfa.Session) string {
@@ -355,6 +346,10 @@ func (v *visit) onward() string {
 	q.Del(paramFor)
 	q.Del(paramProve)
 	switch {
+	case v.want == forApp && v.rd != "":
+		return v.rd
+	case v.want == forApp:
+		return "/"
 	case v.to != "" && (v.want == "" || v.want == consoleHome):
 		return Root + v.to
 	case v.want == consoleHome:

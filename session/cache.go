@@ -27,9 +27,27 @@ const (
 type cache struct {
 	seed   maphash.Seed
 	shards [shards]*lru.Cache[uint64, *entry]
+	// hits are counted in as many places as there are shards, so that counting is
+	// never what requests of different sessions meet at.
+	hits   [shards]tally
+	misses atomic.Uint64
 
 	mu   sync.Mutex
 	seen map[mfa.SessionID]time.Time // of evicted entries, until the next batch
+}
+
+// tally is a counter that shares no line of memory with another one.
+type tally struct {
+	n atomic.Uint64
+	_ [56]byte
+}
+
+// counts returns how many requests were answered from the cache, and how many not.
+func (c *cache) counts() (hits, misses uint64) {
+	for i := range c.hits {
+		hits += c.hits[i].n.Load()
+	}
+	return hits, c.misses.Load()
 }
 
 func newCache(size int) (*cache, error) {
@@ -139,18 +157,21 @@ func (c *cache) place(token string) (*lru.Cache[uint64, *entry], uint64) {
 
 // get returns the entry of exactly this token. It does not move it to the front:
 // that writes to four places of the list, under a lock that keeps out all others.
-func (c *cache) get(token string) (*entry, bool) {
+//
+// hits is where a request that it answers is counted. That is not kept in the entry,
+// which holds what a hit reads and nothing else.
+func (c *cache) get(token string) (e *entry, hits *tally) {
 	if len(token) <= signatureLength || len(token) > maxToken {
-		return nil, false
+		return nil, nil
 	}
 	shard, hash := c.place(token)
 	e, ok := shard.Peek(hash)
 	// Compared whole: the signature alone would let any header and payload in
 	// front of it pass.
 	if !ok || e.token != token {
-		return nil, false
+		return nil, nil
 	}
-	return e, true
+	return e, &c.hits[hash%shards]
 }
 
 // use moves the entry to the front.
@@ -165,7 +186,7 @@ func (c *cache) add(e *entry) {
 }
 
 func (c *cache) remove(token string) {
-	if e, ok := c.get(token); ok {
+	if e, _ := c.get(token); e != nil {
 		shard, hash := c.place(e.token)
 		shard.Remove(hash)
 	}

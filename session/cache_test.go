@@ -78,3 +78,30 @@ func TestEntry_holds_what_was_loaded(t *testing.T) {
 		t.Error("the entry shares memory with what it was made of")
 	}
 }
+
+// Each call counts once: as a hit where memory answered, as a miss where the store was
+// asked, or would have been.
+func TestManager_CacheCounts(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.issue(w.session("alice", "s1")), w.issue(w.session("bob", "s2"))
+	counted := func(what string, hits, misses uint64) {
+		t.Helper()
+		if h, m := w.CacheCounts(); h != hits || m != misses {
+			t.Errorf("%s: %d hits and %d misses, want %d and %d", what, h, m, hits, misses)
+		}
+	}
+	counted("new", 0, 0)
+	w.admitted(a)
+	w.admitted(b)
+	counted("first use", 0, 2)
+	for range 5 {
+		w.admitted(a)
+		w.admitted(b)
+	}
+	counted("in use", 10, 2)
+	w.refused("made.up.token")
+	counted("made up", 10, 3)
+	w.store.change("alice", func() {})
+	w.admitted(a)
+	counted("after a change", 10, 4)
+}

@@ -138,14 +138,20 @@ func (m *Manager) Issue(s *mfa.Session) (string, error) {
 // mfa.ErrNoSession (ErrInvalid where the token was never one of ours). Any other
 // error means that the store could not tell, and the caller must refuse.
 func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error) {
-	e, found := m.cache.get(token)
-	if found && e.scope == scope {
+	e, hits := m.cache.get(token)
+	if e != nil && e.scope == scope {
 		if v := m.hit(e, m.now()); v != nil {
+			hits.n.Add(1)
 			return v, nil
 		}
 	}
+	m.cache.misses.Add(1)
 	return m.load(ctx, e, token, scope)
 }
+
+// CacheCounts returns how many calls of Verify were answered from memory since the
+// manager was made, and how many were not, those with a token that is none among them.
+func (m *Manager) CacheCounts() (hits, misses uint64) { return m.cache.counts() }
 
 // hit returns what the entry holds where it still holds, else nil.
 func (m *Manager) hit(e *entry, now time.Time) *View {

@@ -43,6 +43,7 @@ type Recorder struct {
 	log    mfa.EventLog
 	logger *slog.Logger
 	now    func() time.Time
+	onLost func(int)
 
 	mu      sync.Mutex
 	waiting []waiting
@@ -70,13 +71,16 @@ type waiting struct {
 type RecorderOptions struct {
 	Logger *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
+	// Lost, if set, is told how many events more are lost, each of them once. It must
+	// not block, and be safe for concurrent use.
+	Lost func(n int)
 }
 
 // OpenRecorder returns a recorder that writes to log until it is closed. Close it
 // before the log.
 func OpenRecorder(log mfa.EventLog, o RecorderOptions) *Recorder {
 	r := &Recorder{
-		log: log, logger: o.Logger, now: o.Now,
+		log: log, logger: o.Logger, now: o.Now, onLost: o.Lost,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	if r.logger == nil {
@@ -84,6 +88,9 @@ func OpenRecorder(log mfa.EventLog, o RecorderOptions) *Recorder {
 	}
 	if r.now == nil {
 		r.now = time.Now
+	}
+	if r.onLost == nil {
+		r.onLost = func(int) {}
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	go r.run()
@@ -102,6 +109,7 @@ func (r *Recorder) Record(_ context.Context, e mfa.Event) {
 		return
 	case len(r.waiting) >= maxWaiting:
 		r.lost++
+		r.onLost(1)
 		return
 	}
 	r.waiting = append(r.waiting, waiting{event: e})
@@ -302,6 +310,9 @@ func (r *Recorder) keep(list []waiting) bool {
 		return true
 	}
 	r.lose(lost)
+	if list[0].event.Name != mfa.EventEventsLost {
+		r.onLost(lost) // a note of what was lost is tried again, and so never lost
+	}
 	if !r.failing {
 		r.logger.Error("events are not kept: the store's record of them has a gap until this is mended", "error", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,6 +232,37 @@ func TestRecorder_AC231_tellsOnceWhatWasLost(t *testing.T) {
 	if strings.Count(logged, "level=ERROR") != 1 || strings.Count(logged, "count=600") != 1 || strings.Count(logged, "\n") != 2 {
 		t.Errorf("logged %s", logged)
 	}
+}
+
+// What counts losses is told of each event once, as it is lost, and never of the notes
+// that tell of losses.
+func TestRecorder_Lost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLog{}
+		var lost atomic.Int64
+		r := OpenRecorder(l, RecorderOptions{Lost: func(n int) { lost.Add(int64(n)) }})
+		l.set(errors.New("the disk is nearly full"), 0)
+		record(r, 0, 10)
+		time.Sleep(2 * recordEvery)
+		if n := lost.Load(); n != 10 {
+			t.Errorf("%d lost while writes fail, want 10", n)
+		}
+		time.Sleep(5 * time.Minute) // notes are tried and fail
+		if n := lost.Load(); n != 10 {
+			t.Errorf("%d lost, want 10: a note counts as none", n)
+		}
+		l.set(nil, 0)
+		time.Sleep(2 * recordEvery)
+		l.set(nil, time.Hour)
+		record(r, 0, recordBatch) // one write hangs, and the queue fills up behind it
+		synctest.Wait()
+		record(r, 0, maxWaiting+7)
+		if n := lost.Load(); n != 17 {
+			t.Errorf("%d lost with a full queue, want 17", n)
+		}
+		l.set(nil, 0)
+		_ = r.Close(context.Background())
+	})
 }
 
 // A failure under load takes one batch a second, and leaves the rest the chance of

@@ -99,6 +99,7 @@ type Hasher struct {
 	slots    chan struct{}
 	queue    int64
 	waiting  atomic.Int64
+	refused  atomic.Uint64
 }
 
 // NewHasher returns a Hasher.
@@ -128,6 +129,12 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 
 // Params returns the cost of new hashes.
 func (h *Hasher) Params() Params { return h.params }
+
+// Load returns how many hashes are computed now and how many wait for their turn, and
+// how many were turned away with ErrBusy since the Hasher was made.
+func (h *Hasher) Load() (running, waiting int, refused uint64) {
+	return len(h.slots), int(h.waiting.Load()), h.refused.Load()
+}
 
 // Hash returns the PHC string of the secret under a new random salt.
 func (h *Hasher) Hash(ctx context.Context, secret []byte) (string, error) {
@@ -200,6 +207,7 @@ func (h *Hasher) acquire(ctx context.Context) error {
 	}
 	if h.waiting.Add(1) > h.queue {
 		h.waiting.Add(-1)
+		h.refused.Add(1)
 		return ErrBusy
 	}
 	defer h.waiting.Add(-1)

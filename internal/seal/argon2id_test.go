@@ -176,6 +176,9 @@ func TestHasher_AC208_FloodIsBounded(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	if running, waiting, refused := h.Load(); running != 2 || waiting != 8 || refused != 992 {
+		t.Errorf("%d run, %d wait and %d were turned away, want 2, 8 and 992", running, waiting, refused)
+	}
 	cancel()
 	wg.Wait()
 	if counts[context.Canceled] != 8 || counts[nil] != 0 {

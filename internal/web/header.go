@@ -53,6 +53,11 @@ type Problem struct {
 	Reason   string `json:"reason,omitempty"`   // one word, stable
 	Next     string `json:"next,omitempty"`     // where a person goes to mend it, a path on this host
 	Decision string `json:"decision,omitempty"` // ID for an administrator
+	// Field names the member of the body that is wrong, Factors are those that would do
+	// as a newer proof, and RetryAfter is what the header says, in seconds.
+	Field      string   `json:"field,omitempty"`
+	Factors    []string `json:"factors,omitempty"`
+	RetryAfter int      `json:"retry_after,omitempty"`
 }
 
 // WriteProblem writes the document with its status, after APIHeaders.

@@ -84,7 +84,7 @@ func (s *Store) dropIndex(ctx context.Context) error {
 // buildIndex writes the index rows and counters of all users.
 func (s *Store) buildIndex(ctx context.Context) error {
 	began, users, unreadable := time.Now(), 0, 0
-	counters := make(map[row]counter)
+	counters := make(counted)
 	err := s.batch(ctx, func(txn *badger.Txn, b *badger.WriteBatch) error {
 		err := scan(txn, prefixes[store.Users], "", func(id string) (bool, error) {
 			if err := s.space.check(); err != nil {
@@ -108,13 +108,7 @@ func (s *Store) buildIndex(ctx context.Context) error {
 					return false, err
 				}
 			}
-			for _, facets := range place.groups {
-				r := counterRow(s.groupOf(facets), shardOf(u.ID))
-				if counters[r] == nil {
-					counters[r] = make(counter)
-				}
-				counters[r][factorsName(place.holds)]++
-			}
+			counters.add(s, u.ID, place)
 			return true, nil
 		})
 		if err != nil {

@@ -100,14 +100,12 @@ func (s *Store) ChainEnds(ctx context.Context) (mfa.ChainEnds, error) {
 }
 
 func (s *Store) chainEnds(txn *badger.Txn) (mfa.ChainEnds, error) {
-	var (
-		n     eventCount
-		start eventStart
-	)
-	if err := s.read(txn, eventCountRow, &n); err != nil && !errors.Is(err, mfa.ErrNotFound) {
+	n, err := s.readCount(txn)
+	if err != nil {
 		return mfa.ChainEnds{}, fmt.Errorf("reading the ends of the events: %w", err)
 	}
-	err := s.read(txn, eventStartRow, &start)
+	var start eventStart
+	err = s.read(txn, eventStartRow, &start)
 	switch {
 	case errors.Is(err, mfa.ErrNotFound):
 		if start.First = n.Began; n.Began == 0 {
@@ -117,6 +115,24 @@ func (s *Store) chainEnds(txn *badger.Txn) (mfa.ChainEnds, error) {
 		return mfa.ChainEnds{}, fmt.Errorf("reading the ends of the events: %w", err)
 	}
 	return mfa.ChainEnds{First: start.First, Before: start.Before, Last: n.Count, Head: n.Head}, nil
+}
+
+// readCount returns how many events there were. Where it is gone though there is a chain,
+// somebody took it away: numbers would begin anew.
+func (s *Store) readCount(txn *badger.Txn) (eventCount, error) {
+	var n eventCount
+	err := s.read(txn, eventCountRow, &n)
+	if !errors.Is(err, mfa.ErrNotFound) {
+		return n, err
+	}
+	err = s.read(txn, eventStartRow, &eventStart{})
+	if err == nil {
+		return n, errIndex
+	}
+	if !errors.Is(err, mfa.ErrNotFound) {
+		return n, err
+	}
+	return n, scanNumbers(txn, 0, func(numbered) (bool, error) { return false, errIndex })
 }
 
 // forget removes every event that is too old. It needs as much room as any other
@@ -231,8 +247,8 @@ func (s *Store) forgetUnnumbered(ctx context.Context) error {
 func (s *Store) oldUnnumbered(ctx context.Context, from moment) (names [][]byte, last moment, err error) {
 	size, looked, unreadable := 0, 0, 0
 	err = s.view(ctx, func(txn *badger.Txn) error {
-		var n eventCount
-		if err := s.read(txn, eventCountRow, &n); err != nil && !errors.Is(err, mfa.ErrNotFound) {
+		n, err := s.readCount(txn)
+		if err != nil {
 			return err
 		}
 		if n.Began == 1 {

@@ -43,6 +43,8 @@ func fill(t *testing.T, s *Store) {
 	must(s.UpdateAttempts(ctx, []string{"alice"}, func(a []mfa.Attempts) error { a[0].Count = 50; return nil }))
 	must(s.CreateOrganization(ctx, organization("acme")))
 	must(s.AppendEvents(ctx, []mfa.Event{event(0, time.Now()), event(1, time.Now())}))
+	must(s.CreateAPIKey(ctx, &mfa.APIKey{ID: "key", Name: "Key"}))
+	must(s.UpdateCampaign(ctx, "", func(c *mfa.Campaign) error { c.By = "alice"; return nil }))
 }
 
 func organization(id mfa.OrganizationID) *mfa.Organization {
@@ -90,6 +92,24 @@ func intact(s *Store) error {
 		if list, _, err := s.Events(ctx, q, "", 10); err == nil && len(list) != 2 {
 			return fmt.Errorf("%d events", len(list))
 		}
+	}
+	if ends, err := mfa.CheckChain(ctx, s, mfa.Chain{}); err == nil && (ends.First != 1 || ends.Last != 2) {
+		return fmt.Errorf("the chain is %+v", ends)
+	}
+	holds := mfa.FacetHolds(mfa.KindsOf(mfa.TOTP))
+	for _, q := range []mfa.UserQuery{{}, {Search: "u"}, {Where: [][]mfa.Facet{{holds}}}} {
+		if list, _, err := s.ListUsers(ctx, q, "", 2*users); err == nil && len(list) != users {
+			return fmt.Errorf("%d users of %v", len(list), q)
+		}
+	}
+	if n, err := s.CountUsers(ctx); err == nil && n[mfa.KindsOf(mfa.TOTP)] != users {
+		return fmt.Errorf("counted are %v", n)
+	}
+	if list, err := s.ListAPIKeys(ctx); err == nil && len(list) != 1 {
+		return fmt.Errorf("%d API keys", len(list))
+	}
+	if list, err := s.ListCampaigns(ctx); err == nil && len(list) != 1 {
+		return fmt.Errorf("%d campaigns", len(list))
 	}
 	return nil
 }
@@ -568,6 +588,8 @@ func TestStore_secretsAreNotOnTheDisk(t *testing.T) {
 	o.Keys = keys
 	s := openAt(t, o)
 	u := user(1)
+	// Whoever reads the folder must not learn whom to try without a second factor.
+	u.Disabled, u.Locked, u.Organizations = true, []mfa.Kind{mfa.TOTP}, []mfa.OrganizationID{"acme-org"}
 	u.Password, u.Phone, u.Credentials[0].Data = mfa.Secret("argon-password-hash"), "+15550100", mfa.Secret("totp-shared-secret")
 	if err := s.CreateUser(ctx, u); err != nil {
 		t.Fatal(err)
@@ -585,7 +607,7 @@ func TestStore_secretsAreNotOnTheDisk(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, secret := range []string{"argon", "+15550100", "totp-", "challenge-state", "YXJnb24", "dG90cC"} {
+				for _, secret := range []string{"argon", "+15550100", "totp-", "challenge-state", "holds", "disabled", "locked", "acme-org", "totp", "YXJnb24", "dG90cC"} {
 					if strings.Contains(string(raw), secret) {
 						t.Errorf("%s shows %q", name, secret)
 					}

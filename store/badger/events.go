@@ -123,8 +123,8 @@ func (s *Store) AppendEvents(ctx context.Context, list []mfa.Event) error {
 	return s.keep(ctx, nil, s.space.checkEvents, func(w *writing) error {
 		// The number is kept in the same write: no restart and no clock gives a
 		// number twice, and so one event the place of another.
-		var n eventCount
-		if err := w.read(eventCountRow, &n); err != nil && !errors.Is(err, mfa.ErrNotFound) {
+		n, err := s.readCount(w.Txn)
+		if err != nil {
 			return err
 		}
 		if n.Began == 0 {

@@ -88,6 +88,19 @@ func shardLock(id mfa.UserID) string { return "counters:" + strconv.Itoa(int(sha
 // counter says how many users hold which factors.
 type counter map[string]int
 
+// counted are counters that are made anew.
+type counted map[row]counter
+
+func (c counted) add(s *Store, id mfa.UserID, l listed) {
+	for _, facets := range l.groups {
+		r := counterRow(s.groupOf(facets), shardOf(id))
+		if c[r] == nil {
+			c[r] = make(counter)
+		}
+		c[r][factorsName(l.holds)]++
+	}
+}
+
 func factorsName(k mfa.Kinds) string {
 	return strings.TrimPrefix(string(mfa.FacetHolds(k)), string(mfa.FacetHolds(0)))
 }

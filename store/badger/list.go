@@ -92,27 +92,36 @@ func (s *Store) rowsToWalk(q mfa.UserQuery) []string {
 // readListed returns the user that the entry leads to, or nil where q does not match, or
 // where another entry of the same list does the leading.
 func (s *Store) readListed(txn *badger.Txn, q mfa.UserQuery, entry string) (*mfa.User, error) {
-	at := strings.LastIndex(entry, separator)
-	if at < 0 {
+	search := clipTerm(q.Search)
+	key := search + entry // a name or a term, and the user
+	at := strings.LastIndex(key, separator)
+	switch {
+	case at < 0:
 		return nil, errIndex
+	case at < len(search):
+		return nil, nil // what was searched for reaches into the ID
 	}
 	var u mfa.User
-	err := s.readUser(txn, mfa.UserID(entry[at+1:]), &u)
+	err := s.readUser(txn, mfa.UserID(key[at+1:]), &u)
 	if errors.Is(err, mfa.ErrNotFound) {
 		return nil, errIndex
 	}
 	if err != nil {
 		return nil, err
 	}
-	if q.Search != "" {
-		terms, search := searchTerms(&u), clipTerm(q.Search)
-		if term := search + entry[:at]; !slices.Contains(terms, term) {
+	if search == "" {
+		if u.Name != key[:at] {
 			return nil, errIndex
-		} else if i := slices.IndexFunc(terms, func(t string) bool { return strings.HasPrefix(t, search) }); terms[i] != term {
+		}
+	} else {
+		terms := searchTerms(&u)
+		i := slices.IndexFunc(terms, func(t string) bool { return strings.HasPrefix(t, search) })
+		if !slices.Contains(terms, key[:at]) {
+			return nil, errIndex
+		}
+		if terms[i] != key[:at] {
 			return nil, nil // it stood before already
 		}
-	} else if u.Name != entry[:at] {
-		return nil, errIndex
 	}
 	if q.Search == "" && len(q.Where) > 0 && !(mfa.UserQuery{Where: q.Where[:1]}).Matches(&u) {
 		return nil, errIndex

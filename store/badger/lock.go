@@ -28,7 +28,7 @@ func newLocks() *locks {
 func (l *locks) lock(ctx context.Context, names ...string) (unlock func(), err error) {
 	want := make([]int, 0, len(names))
 	for _, name := range names {
-		want = append(want, int(maphash.String(l.seed, name)%stripes))
+		want = append(want, l.stripe(name))
 	}
 	// One order for everybody, or two callers could wait for each other for ever.
 	slices.Sort(want)
@@ -43,6 +43,8 @@ func (l *locks) lock(ctx context.Context, names ...string) (unlock func(), err e
 	}
 	return func() { l.unlock(want) }, nil
 }
+
+func (l *locks) stripe(name string) int { return int(maphash.String(l.seed, name) % stripes) }
 
 func (l *locks) unlock(held []int) {
 	for _, n := range held {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -100,6 +101,46 @@ var reopened = []reopenTest{
 			}
 			same(t, details(pages(t, s, mfa.EventQuery{}, 9)), want)
 			same(t, len(pages(t, s, mfa.EventQuery{User: "id-3"}, 9)), 20)
+			chained(t, s, 1, 200)
+		}
+	}},
+	{"lists_counters_and_cursors_last", func(t *testing.T, s mfa.Store) func(*testing.T, mfa.Store) {
+		for i := range 40 {
+			must(t, s.CreateUser(ctx, person(i)))
+		}
+		for i := range 40 {
+			must(t, s.UpdateUser(ctx, person(i).ID, func(u *mfa.User) error {
+				u.Organizations = []mfa.OrganizationID{"acme"}
+				scramble(u, rand.New(rand.NewPCG(4, uint64(i))))
+				return nil
+			}))
+		}
+		agree(t, s)
+		q := mfa.UserQuery{Where: where(mfa.FacetOrganization("acme"))}
+		all := listed(t, s, q, 100)
+		_, next, err := s.ListUsers(ctx, q, "", 3)
+		must(t, err)
+		return func(t *testing.T, s mfa.Store) {
+			agree(t, s)
+			page, _, err := s.ListUsers(ctx, q, next, 1)
+			must(t, err)
+			same(t, page[0].Name, all[3])
+		}
+	}},
+	{"API_keys_and_campaigns_last_and_removed_ones_stay_removed", func(t *testing.T, s mfa.Store) func(*testing.T, mfa.Store) {
+		for _, id := range []string{"a", "gone"} {
+			must(t, s.CreateAPIKey(ctx, newAPIKey(id)))
+			must(t, startCampaign(s, mfa.OrganizationID(id)))
+		}
+		must(t, s.RemoveAPIKey(ctx, "gone"))
+		must(t, s.RemoveCampaign(ctx, "gone"))
+		return func(t *testing.T, s mfa.Store) {
+			keys, err := s.ListAPIKeys(ctx)
+			must(t, err)
+			same(t, keys, []*mfa.APIKey{newAPIKey("a")})
+			list, err := s.ListCampaigns(ctx)
+			must(t, err)
+			same(t, list, []*mfa.Campaign{newCampaign("a")})
 		}
 	}},
 }

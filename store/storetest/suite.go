@@ -29,9 +29,9 @@ func Run(t *testing.T, open func(t *testing.T) mfa.Store) {
 		name  string
 		tests []test
 	}{
-		{"Users", users}, {"Sessions", sessions}, {"Challenges", challenges},
-		{"Throttle", throttle}, {"Organizations", organizations}, {"Policies", policies}, {"EventLog", events},
-		{"Changes", changes}, {"Context", contexts},
+		{"Users", users}, {"Lists", lists}, {"Sessions", sessions}, {"Challenges", challenges},
+		{"Throttle", throttle}, {"Organizations", organizations}, {"Policies", policies}, {"EventLog", events}, {"Chain", chains},
+		{"APIKeys", apiKeys}, {"Campaigns", campaigns}, {"Changes", changes}, {"Context", contexts},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, c := range part.tests {

@@ -1,0 +1,16 @@
+package api
+
+// AdminReasons are the reasons of the problems that docs/api.md explains.
+func AdminReasons() []string {
+	list := []string{"lockout", "organization", "policy", "campaign", "query"}
+	for _, e := range []*wordedError{errKey, errKeyInURL, errNoRole, errConfigured} {
+		list = append(list, e.reason)
+	}
+	for _, t := range adminTexts {
+		list = append(list, t.reason)
+	}
+	return list
+}
+
+// AdminDocs is where they are explained.
+const AdminDocs = adminDocs
