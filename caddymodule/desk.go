@@ -33,11 +33,11 @@ func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {
 // on does something to the user of that name: people name each other, and the
 // administration goes by IDs.
 func (d desk) on(ctx context.Context, name string, do func(mfa.UserID) error) error {
-	u, err := d.admin.Find(ctx, name)
+	id, err := d.admin.FindID(ctx, name)
 	if err != nil {
 		return err
 	}
-	return do(u.ID)
+	return do(id)
 }
 
 // What an administrator can have asked wrongly, besides the Gate's own answers.

@@ -46,10 +46,11 @@ func (a *Administration) Coverage(ctx context.Context, of OrganizationID) (*Cove
 		for _, k := range held.List() {
 			c.Factors[k] += n
 		}
-		if held&PrimaryKinds == 0 {
+		// A factor that this version does not know is one (AC-156).
+		if held&(PrimaryKinds|unknownKind) == 0 {
 			c.None += n
 		}
-		if held&enabled == 0 {
+		if held&(enabled|unknownKind) == 0 {
 			c.Stopped += n
 		}
 		if held.Has(Passkey) {

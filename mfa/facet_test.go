@@ -25,8 +25,8 @@ func TestUser_Facets(t *testing.T) {
 		"admin":            {with(func(u *mfa.User) { u.Admin = true }), []mfa.Facet{"holds:", "role"}},
 		"auditor":          {with(func(u *mfa.User) { u.Auditor = true }), []mfa.Facet{"holds:", "role"}},
 		"organization's":   {with(func(u *mfa.User) { u.AdminOf = []mfa.OrganizationID{"x"} }), []mfa.Facet{"holds:", "role"}},
-		"member, twice":    {with(func(u *mfa.User) { u.Organizations = []mfa.OrganizationID{"b", "a", "b"} }), []mfa.Facet{"holds:", "organization:a", "organization:b"}},
-		"verified address": {with(func(u *mfa.User) { u.Email, u.EmailVerified = "a@b@Example.Test", true }), []mfa.Facet{"holds:", "domain:example.test"}},
+		"member, twice":    {with(func(u *mfa.User) { u.Organizations = []mfa.OrganizationID{"b", "a", "b"} }), []mfa.Facet{"holds:", "organization:a", "organization:b", "organization:a&holds:", "organization:b&holds:"}},
+		"verified address": {with(func(u *mfa.User) { u.Email, u.EmailVerified = "a@b@Example.Test", true }), []mfa.Facet{"holds:", "domain:example.test", "domain:example.test&holds:"}},
 		// Rule B38: an address that nobody proved makes nobody a member of anything.
 		"address": {with(func(u *mfa.User) { u.Email = "a@example.test" }), []mfa.Facet{"holds:"}},
 		"factors": {with(func(u *mfa.User) {

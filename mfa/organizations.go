@@ -49,56 +49,65 @@ func (a *Administration) SetOrganization(ctx context.Context, in Organization, f
 	if force {
 		what += " (forced)"
 	}
+	// Nobody takes an administrator's role away between the look and the write.
 	a.g.roles.Lock()
 	defer a.g.roles.Unlock()
-	return a.organization(ctx, what, func() error { return a.g.setOrganization(ctx, in, force) })
-}
-
-// organization does something to an organization and keeps it as an event before.
-func (a *Administration) organization(ctx context.Context, what string, do func() error) error {
-	if err := a.may(ChangeOrganizations, nil); err != nil {
+	in, err := a.checkOrganization(ctx, in, force)
+	if err != nil {
 		a.refused(ctx, nil, what, err)
 		return err
 	}
-	return a.act(ctx, nil, what, do)
+	return a.act(ctx, nil, what, func() error {
+		err := a.g.cfg.Store.UpdateOrganization(ctx, in.ID, func(o *Organization) error {
+			in.Created = o.Created
+			*o = in
+			return nil
+		})
+		if errors.Is(err, ErrNotFound) {
+			in.Created = a.g.now()
+			err = a.g.cfg.Store.CreateOrganization(ctx, &in)
+		}
+		return err
+	})
 }
 
-func (g *Gate) setOrganization(ctx context.Context, in Organization, force bool) error {
-	p := g.cfg.Policy()
-	if p == nil {
-		return ErrNotAllowed
+// checkOrganization returns the organization as it would be kept.
+func (a *Administration) checkOrganization(ctx context.Context, in Organization, force bool) (Organization, error) {
+	if err := a.may(ChangeOrganizations, nil); err != nil {
+		return in, err
 	}
-	if o := p.Organizations.Find(in.ID); o != nil && o.Declared {
-		return fmt.Errorf("organization %s: %w: the configuration declares it; change it there", in.ID, ErrNotAllowed)
+	p := a.g.cfg.Policy()
+	if p == nil {
+		return in, ErrNotAllowed
+	}
+	if err := declared(p, in.ID); err != nil {
+		return in, fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(in.ID), "?"), err)
 	}
 	if err := in.Validate(p); err != nil {
-		return &OrganizationError{err}
+		return in, &OrganizationError{err}
 	}
-	if e := in.Enrollment; e != nil && e.Confirm && g.cfg.Policies != nil && !g.cfg.Policies.CanConfirm() {
-		return &OrganizationError{errCannotConfirm}
+	if e := in.Enrollment; e != nil && e.Confirm && a.g.cfg.Policies != nil && !a.g.cfg.Policies.CanConfirm() {
+		return in, &OrganizationError{errCannotConfirm}
 	}
 	name, err := cleanText(in.Name)
 	if err != nil {
-		return fmt.Errorf("name: %w", err)
+		return in, fmt.Errorf("name: %w", err)
 	}
 	in.Name, in.Declared = name, false
-	if !force {
-		after := *p
-		after.Organizations = p.Organizations.with(&in)
-		if err := g.checkLockout(ctx, p, &after); err != nil {
-			return err
-		}
+	if force {
+		return in, nil
 	}
-	err = g.cfg.Store.UpdateOrganization(ctx, in.ID, func(o *Organization) error {
-		in.Created = o.Created
-		*o = in
-		return nil
-	})
-	if errors.Is(err, ErrNotFound) {
-		in.Created = g.now()
-		err = g.cfg.Store.CreateOrganization(ctx, &in)
+	after := *p
+	after.Organizations = p.Organizations.with(&in)
+	return in, a.g.checkLockout(ctx, p, &after)
+}
+
+// declared reports with nil that the configuration does not declare the organization.
+func declared(p *Policy, id OrganizationID) error {
+	if o := p.Organizations.Find(id); o != nil && o.Declared {
+		return fmt.Errorf("%w: the configuration declares it; change it there", ErrNotAllowed)
 	}
-	return err
+	return nil
 }
 
 // OrganizationError says what is wrong with an organization.
@@ -110,22 +119,22 @@ func (e *OrganizationError) Error() string { return e.Err.Error() }
 // RemoveOrganization removes an organization of the store. Its members are told
 // nothing, and its routes refuse everybody. ErrNotFound, ErrNotAllowed.
 func (a *Administration) RemoveOrganization(ctx context.Context, id OrganizationID) error {
-	return a.organization(ctx, "remove organization "+string(id), func() error {
-		p := a.g.cfg.Policy()
-		if p == nil {
-			return ErrNotAllowed
-		}
-		err := error(nil)
-		if o := p.Organizations.Find(id); o == nil || !o.Declared {
-			err = a.g.cfg.Store.RemoveOrganization(ctx, id)
-		} else {
-			err = fmt.Errorf("%w: the configuration declares it; change it there", ErrNotAllowed)
-		}
-		if err != nil {
-			err = fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(id), "?"), err)
-		}
-		return err
-	})
+	what := "remove organization " + string(id)
+	err := a.may(ChangeOrganizations, nil)
+	if p := a.g.cfg.Policy(); err == nil && p == nil {
+		err = ErrNotAllowed
+	} else if err == nil {
+		err = declared(p, id)
+	}
+	if err == nil {
+		_, err = a.g.cfg.Store.Organization(ctx, id)
+	}
+	if err == nil {
+		return a.act(ctx, nil, what, func() error { return a.g.cfg.Store.RemoveOrganization(ctx, id) })
+	}
+	err = fmt.Errorf("organization %s: %w", strings.ToValidUTF8(string(id), "?"), err)
+	a.refused(ctx, nil, what, err)
+	return err
 }
 
 // SetMember makes the user a member of the organization, or takes that away. Whoever is

@@ -159,6 +159,26 @@ func (g *Gate) membersOf(id OrganizationID) ([]Facet, error) {
 
 // Find returns the user of that name, or of an address that they have proven. ErrNotFound.
 func (a *Administration) Find(ctx context.Context, name string) (*UserInfo, error) {
+	u, err := a.named(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return a.info(ctx, u)
+}
+
+// FindID is Find for who wants to change something and needs nothing but the ID. That
+// nobody has the name is recorded, like everything that was tried.
+func (a *Administration) FindID(ctx context.Context, name string) (UserID, error) {
+	u, err := a.named(ctx, name)
+	if err != nil {
+		e := a.event(nil, Event{Name: EventAdmin, Reason: reasonOf(err), UserName: name, Detail: "find"})
+		a.g.cfg.Events.Record(ctx, e)
+		return "", err
+	}
+	return u.ID, nil
+}
+
+func (a *Administration) named(ctx context.Context, name string) (*User, error) {
 	if !a.actor.Powers.Has(ReadUsers) {
 		return nil, ErrNotAllowed
 	}
@@ -166,10 +186,7 @@ func (a *Administration) Find(ctx context.Context, name string) (*UserInfo, erro
 	if err == nil {
 		err = a.may(ReadUsers, u)
 	}
-	if err != nil {
-		return nil, errUser(err, name)
-	}
-	return a.info(ctx, u)
+	return u, errUser(err, name)
 }
 
 // User returns one user with sessions and locks counted. ErrNotFound.

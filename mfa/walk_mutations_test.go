@@ -43,7 +43,7 @@ var mutations = []mutation{
 	{"B13", "who sets up has to verify as well", "enroll.go", "\ts.prove(proof)\n\ts.dropPending(cred.Kind)", "\ts.dropPending(cred.Kind)"},
 	{"B14", "the codes of a set-up may be skipped", "decide.go", "tail := s.Enrolled || p.required()", "tail := false"},
 	{"B15", "no proof is asked for before a set-up", "enroll.go", "\tkinds := verifiable(p, u)\n\tcounts :=", "\tif true {\n\t\treturn nil\n\t}\n\tkinds := verifiable(p, u)\n\tcounts :="},
-	{"B15", "any proof of the session opens set-up", "enroll.go", "p.recent(now, ProofLife) &&", "!p.Remembered &&"},
+	{"B15", "any proof of the session opens set-up", "enroll.go", "p.recent(now, most) &&", "!p.Remembered &&"},
 	{"B15", "a password of long ago opens set-up", "enroll.go", "if !s.First.recent(now, ProofLife) {", "if false {"},
 	{"B15", "a set-up beside a factor of an unknown kind", "enroll.go", "if kinds != 0 || unknown {", "if kinds != 0 || unknown && false {"},
 	{"B16", "set-up instead of verification where all is switched off", "decide.go", "case w.usable == 0 && !w.stands:", "case false:"},

@@ -15,11 +15,11 @@ type Desk struct{ *mfa.Administration }
 func NewDesk(g *mfa.Gate) Desk { return Desk{g.As(mfa.OnMachine())} }
 
 func (d Desk) on(ctx context.Context, name string, do func(mfa.UserID) error) error {
-	u, err := d.Find(ctx, name)
+	id, err := d.FindID(ctx, name)
 	if err != nil {
 		return err
 	}
-	return do(u.ID)
+	return do(id)
 }
 
 // Invite is Administration.Invite without the user.
