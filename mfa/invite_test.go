@@ -83,7 +83,7 @@ func TestGate_Invite_Phone(t *testing.T) {
 // proven is proven no more when it is another one.
 func TestGate_Invite_PhoneAgain(t *testing.T) {
 	w := newWorld(t)
-	g := mfatest.NewDesk(w.gateThatSends("DE"))
+	g := w.gateThatSends("DE")
 	invite := func(phone string) *mfa.UserInfo {
 		as[string](t)(g.Invite(t.Context(), mfa.InviteInput{Name: "alice", Phone: phone}))
 		return as[*mfa.UserInfo](t)(g.UserInfo(t.Context(), "alice"))
