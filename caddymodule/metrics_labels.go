@@ -23,7 +23,7 @@ var reasons = set(
 var outcomes = set(
 	"throttled", "clock", "proof_owed", "invalid", "name_taken", "name", "not_found", "disabled", "rejected", "cloned",
 	"expired", "busy", "not_owed", "not_allowed", "limit", "last_factor", "enrollment_closed", "confirm_first",
-	"not_sent", "country", "fault", "password",
+	"not_sent", "country", "fault", "password", "lockout", "last_administrator", "self", "role",
 )
 
 // steps are what can be throttled.

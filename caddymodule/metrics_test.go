@@ -397,7 +397,7 @@ func TestMeasuredStore_MeasuresEveryMethod(t *testing.T) {
 			return true
 		})
 	}
-	snake := regexp.MustCompile(`([a-z])([A-Z])`)
+	snake := regexp.MustCompile(`([a-z]|[A-Z]{2,})([A-Z])`) // "APIKey" is "api_key"
 	kind := reflect.TypeFor[mfa.Store]()
 	n := 0
 	for i := range kind.NumMethod() {
@@ -483,18 +483,33 @@ func TestUsersCollector_NobodyToAsk(t *testing.T) {
 	}
 }
 
-// The running store is asked, and stays open while it is.
+// The running store says how many people hold what, and stays open while it is asked.
 func TestMetrics_UsersOfARunningGateway(t *testing.T) {
 	g := newGateway(t)
 	g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
-	g.generation().coverage = func(ctx context.Context) (map[mfa.Kinds]int, error) {
-		if g.generation().uses.Load() < 2 {
-			return nil, errors.New("nobody holds the store open")
+	g.signIn("alice", time.Minute)
+	for i := range 3 {
+		name := fmt.Sprint("bob-", i)
+		u := &mfa.User{ID: mfa.UserID(name), Handle: []byte(name), Source: "local", Subject: name, Name: name, Disabled: i == 2}
+		if err := g.generation().pooled.store.store.CreateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
 		}
-		return map[mfa.Kinds]int{0: 41, mfa.KindsOf(mfa.TOTP): 1}, nil
 	}
-	if n := g.scrape()["secondgate_users_without_factor"]; n != 41 {
-		t.Errorf("%v users without a factor", n)
+	held, ask := false, g.generation().coverage
+	g.generation().coverage = func(ctx context.Context) (map[mfa.Kinds]int, error) {
+		held = g.generation().uses.Load() > 1
+		return ask(ctx)
+	}
+	for name, want := range map[string]float64{
+		"secondgate_users": 3, "secondgate_users_without_factor": 2, `secondgate_users_with_factor{factor="totp"}`: 1,
+		`secondgate_users_with_factor{factor="passkey"}`: 0,
+	} {
+		if n, there := g.scrape()[name]; !there || n != want {
+			t.Errorf("%s: %v (%v), want %v", name, n, there, want)
+		}
+	}
+	if !held {
+		t.Error("nobody held the store open")
 	}
 }
 

@@ -49,7 +49,7 @@ type usersCollector struct {
 func newUsersCollector(ask coverageFunc) *usersCollector {
 	return &usersCollector{
 		ask:     ask,
-		all:     prometheus.NewDesc("secondgate_users", "Users that there are.", nil, nil),
+		all:     prometheus.NewDesc("secondgate_users", "Users that there are; who is disabled is not counted.", nil, nil),
 		without: prometheus.NewDesc("secondgate_users_without_factor", "Users who hold no second factor; backup codes alone are none.", nil, nil),
 		holding: prometheus.NewDesc("secondgate_users_with_factor", "Users who hold that factor, whatever else they hold.", []string{"factor"}, nil),
 	}

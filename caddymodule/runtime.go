@@ -181,7 +181,7 @@ type generation struct {
 	policies *mfa.Policies
 	post     *sender.Post
 	logger   *zap.Logger
-	// coverage says how many users have which factors; nil where the store cannot.
+	// coverage says how many users hold which factors; who is disabled is not counted.
 	coverage coverageFunc
 
 	// uses counts the requests inside, and one for the configuration itself. At
@@ -284,6 +284,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
 		pages: edges{people, programs}, console: edges{people.Console(), programs.Console()},
 	}
+	g.coverage = func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) }
 	g.uses.Store(1)
 	return g, nil
 }

@@ -43,7 +43,15 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 		Off: p.Off, Required: p.required(), OptedOut: u.OptedOut, LocalPassword: u.Source == LocalSource,
 		Choices:      g.choices(at, s, u, p.Factors&PrimaryKinds),
 		CodesOffered: p.Factors.Has(BackupCode),
-		CanReplace:   g.canReplace(at, s, u),
+		Local:        u.Source == LocalSource, CanEmail: u.Source == LocalSource && g.cfg.SentCodes != nil && g.cfg.Post.Channels().Has(Email),
+		CanReplace: g.canReplace(at, s, u),
+	}
+	if a.CanReplace && u.Admin {
+		last, err := g.lastOfAll(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		a.CanReplace = !last
 	}
 	a.Score = ScoreOf(p, a.Subject, canSetUp(a.Choices))
 	if g.cfg.SentCodes != nil && u.Phone != "" {
@@ -121,6 +129,7 @@ func (g *Gate) Rename(ctx context.Context, at *Place, id SessionID, cred Credent
 	if name, err = CleanName(name); err != nil {
 		return err
 	}
+	var renamed Notice
 	err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
 		if err := s.owns(u); err != nil {
 			return err
@@ -135,10 +144,18 @@ func (g *Gate) Rename(ctx context.Context, at *Place, id SessionID, cred Credent
 		if err := g.checkChange(s, u, nil); err != nil {
 			return err
 		}
+		renamed = g.noticed(at, NoticeRenamed, c.Kind)
+		// It interrupts nobody; the factor is what it was. Told all the same: a
+		// stranger's passkey could take the name of the owner's.
+		renamed.Name, renamed.Quiet = name, true
 		c.Name = name
+		u.notify(renamed)
 		return nil
 	})
-	g.record(ctx, at, s, u, Event{Name: EventRename, OK: err == nil, Reason: reasonOf(err)})
+	g.record(ctx, at, s, u, Event{Name: EventRename, OK: err == nil, Reason: reasonOf(err), Factor: renamed.Factor})
+	if err == nil {
+		g.tell(at, u, renamed)
+	}
 	return err
 }
 

@@ -200,6 +200,9 @@ func (g *Gate) verified(ctx context.Context, s *Session, id UserID, k Kind, addr
 		}
 		switch {
 		case k == Email && (u.Email == address || u.Email == ""):
+			if u.Email == "" && s.Complete {
+				u.EmailChanged = g.now() // as if it had been changed (AC-165)
+			}
 			u.Email, u.EmailVerified = address, true
 		case k == SMS && (u.Phone == address || u.Phone == ""):
 			u.Phone, u.PhoneVerified = address, true
@@ -221,7 +224,7 @@ func (g *Gate) verified(ctx context.Context, s *Session, id UserID, k Kind, addr
 func (g *Gate) onFile(u *User) *VerifiedAddress {
 	have := g.cfg.Post.Channels()
 	for _, a := range []VerifiedAddress{{Kind: Email, Address: u.Email}, {Kind: SMS, Address: u.Phone}} {
-		if a.Address == "" || !have.Has(a.Kind) {
+		if a.Address == "" || !have.Has(a.Kind) || a.Kind == Email && !g.recovers(u) {
 			continue
 		}
 		if address, err := g.cfg.SentCodes.Address(a.Kind, a.Address); err == nil {

@@ -35,6 +35,7 @@ const (
 	EventSignUp         EventName = "sign_up"         // somebody made an account
 	EventForgotten      EventName = "forgotten"       // a link for a forgotten password was asked for
 	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
+	EventProfile        EventName = "change_profile"  // the name or the address of the account
 	EventForget         EventName = "forget_device"   // … no more
 	EventKey            EventName = "api_key"         // a key that opens nothing was tried
 	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)

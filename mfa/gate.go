@@ -230,6 +230,8 @@ type Account struct {
 	Choices       []Choice // what can be added
 	Sessions      []SessionInfo
 	LocalPassword bool
+	Local         bool // the account is kept here: its name and address can be changed
+	CanEmail      bool // … its address, because there is something to send a code with
 	OptedOut      bool
 	Phone         string // as people write it; empty: none
 	PhoneVerified bool

@@ -21,6 +21,8 @@ const (
 	NoticeCloned   NoticeKind = "cloned" // a passkey's counter went back: a copy may exist
 	NoticeLocked   NoticeKind = "locked" // too many wrong tries
 	NoticeReset    NoticeKind = "reset"  // an administrator removed factors (rule B35)
+	NoticeRenamed  NoticeKind = "renamed"
+	NoticeEmail    NoticeKind = "email" // the account's address was changed
 	// NoticeCodesLow is told when three backup codes are left, NoticeNewDevice when
 	// somebody signs in with a browser that the user was not known in, and
 	// NoticeStolenDevice when an old copy of what a remembered device holds was used.

@@ -205,7 +205,7 @@ func TestGate_Notices_ByPost(t *testing.T) {
 		{"a factor is set up", func() { out = w.addKey(out.Session.ID, w.key()) }, mfa.NoticeAdded},
 		{"a factor is renamed", func() {
 			must(t, w.gate.Rename(ctx, w.at, out.Session.ID, w.user(user).Credentials[0].ID, "my phone"))
-		}, ""},
+		}, mfa.NoticeRenamed},
 		{"a factor is removed", func() {
 			list := w.user(user).Credentials
 			must(t, w.gate.Remove(ctx, w.at, out.Session.ID, list[len(list)-1].ID))

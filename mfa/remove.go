@@ -81,12 +81,25 @@ const lastFactor = "last_factor"
 // ProofLife without a further proof. If nothing is set up by then, an open enrollment
 // window does not count for the user until something is, or until an administrator
 // resets. ErrNotOwed where it is not the last (any more): Remove does it;
-// ErrLastFactor where nothing could be set up here in its place, or where something
-// is enrolled that this version does not know; *ProofError, ErrNotFound.
+// ErrLastFactor where nothing could be set up here in its place, where something is
+// enrolled that this version does not know, or where the last administrator could be
+// left without a way in; *ProofError, ErrNotFound.
 func (g *Gate) RemoveLast(ctx context.Context, at *Place, id SessionID, cred CredentialID) (*Outcome, error) {
 	s, u, err := g.member(ctx, at, id)
 	if err != nil {
 		return nil, err
+	}
+	if u.Admin {
+		// Two who remove theirs come one after the other, and the second is refused.
+		g.roles.Lock()
+		defer g.roles.Unlock()
+		switch last, err := g.lastOfAll(ctx, u); {
+		case err != nil:
+			return nil, err
+		case last:
+			g.record(ctx, at, s, u, Event{Name: EventRemove, Reason: reasonOf(ErrLastFactor), Detail: lastFactor})
+			return nil, ErrLastFactor
+		}
 	}
 	now, raised := g.now(), s.Generation+1
 	var kind Kind
@@ -158,6 +171,19 @@ func (g *Gate) canReplace(at *Place, s *Session, u *User) bool {
 		can &^= s.First.Kind.set() // it would be no second factor (rule B27)
 	}
 	return can != 0
+}
+
+// lastOfAll reports whether the user is the last administrator, and nobody could make the
+// pass that they would need if they stopped half-way (rule B35).
+func (g *Gate) lastOfAll(ctx context.Context, u *User) (bool, error) {
+	if !u.Admin || g.onFile(u) != nil && g.policyOf(u).Enrollment != (Enrollment{}) {
+		return false, nil // a code to the address on file lets them in
+	}
+	list, err := administrators(ctx, g.cfg.Store, 2)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(list, func(o *User) bool { return o.ID != u.ID }), nil
 }
 
 // replaces reports whether the session removed the user's last factor so lately that

@@ -270,3 +270,36 @@ func TestGate_B34_TakesWhatIsSwitchedOff(t *testing.T) {
 		t.Errorf("the number was told of %d removals, want 2", n)
 	}
 }
+
+// B35: the last administrator does not remove their own way in. Another one could make
+// the pass that is needed where the set-up is abandoned; a code to the address on file
+// needs nobody.
+func TestGate_B35_TheLastAdministratorsLastFactor(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		email string
+		open  mfa.Enrollment
+		other bool
+		want  error
+	}{
+		{"alone", "", mfa.Enrollment{Open: true}, false, mfa.ErrLastFactor},
+		{"alone, with an address", alicesMail, mfa.Enrollment{Open: true}, false, nil},
+		{"alone, with an address, where a pass is asked for", alicesMail, mfa.Enrollment{}, false, mfa.ErrLastFactor},
+		{"with another", "", mfa.Enrollment{Open: true}, true, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			_, _, out := w.alice()
+			bob := w.invited("bob").Session.User
+			w.policy.Enrollment = test.open
+			w.change(out.Session.User, func(u *mfa.User) { u.Admin, u.Email = true, test.email })
+			w.change(bob, func(u *mfa.User) { u.Admin = test.other })
+			a := as[*mfa.Account](t)(w.gate.Account(t.Context(), w.at, out.Session.ID))
+			if a.CanReplace != (test.want == nil) {
+				t.Errorf("the page offers it: %t", a.CanReplace)
+			}
+			_, err := w.gate.RemoveLast(t.Context(), w.at, out.Session.ID, w.credentials(out.Session.User, mfa.TOTP)[0])
+			wants(t, err, test.want)
+		})
+	}
+}

@@ -235,7 +235,11 @@ func (g *Gate) send(ctx context.Context, at *Place, s *Session, u *User, purpose
 		g.uncount(ctx, counters)
 		return theirs, nil
 	}
-	l := g.letter(at, u, purpose, k, address)
+	kind := purpose
+	if purpose == contactCode {
+		kind = LetterSetUp
+	}
+	l := g.letter(at, u, kind, k, address)
 	l.Code, l.Life = code, SentCodeLife
 	sending, cancel := context.WithTimeout(ctx, sendTimeout)
 	err = g.cfg.Post.Send(sending, l)

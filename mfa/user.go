@@ -43,10 +43,13 @@ type User struct {
 	Email       string `json:"email,omitempty"`
 	// EmailVerified says that the person proved the mailbox. Without it the
 	// address grants nothing (rule B38).
-	EmailVerified bool     `json:"email_verified,omitempty"`
-	Phone         string   `json:"phone,omitempty"` // E.164
-	PhoneVerified bool     `json:"phone_verified,omitempty"`
-	Groups        []string `json:"groups,omitempty"`
+	EmailVerified bool `json:"email_verified,omitempty"`
+	// EmailChanged is when the person put Email in place of another address, or of
+	// none: it recovers nothing for a while (AC-165).
+	EmailChanged  time.Time `json:"email_changed,omitzero"`
+	Phone         string    `json:"phone,omitempty"` // E.164
+	PhoneVerified bool      `json:"phone_verified,omitempty"`
+	Groups        []string  `json:"groups,omitempty"`
 	// Organizations are those that the user is a member of by hand or by
 	// invitation. Whoever has a verified address of an organization's domain is one
 	// besides.

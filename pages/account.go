@@ -25,6 +25,9 @@ type accountPage struct {
 	MoreDevices             bool
 	Activity                []activityRow // the newest
 	LocalPassword, Required bool
+	Local, CanEmail         bool
+	DisplayName             string
+	Verified                bool // the address is
 	Off, OptedOut           bool
 	Return                  string
 }
@@ -110,6 +113,8 @@ var dones = map[string]string{
 	"session":  "done.session",
 	"sessions": "done.sessions",
 	"device":   "done.device",
+	"name":     "done.name",
+	"email":    "done.email",
 }
 
 func (p *Pages) serveAccount(v *visit) {
@@ -124,6 +129,7 @@ func (p *Pages) serveAccount(v *visit) {
 		page.Member = v.T("account.member", "list", strings.Join(a.Organizations, ", "))
 	}
 	page.LocalPassword, page.Required, page.Off, page.OptedOut = a.LocalPassword, a.Required, a.Off, a.OptedOut
+	page.Local, page.CanEmail, page.DisplayName, page.Verified = a.Local, a.CanEmail, a.DisplayName, a.EmailVerified
 	page.Score = v.score(a)
 	page.Return = "/"
 	if v.rd != "" {
@@ -182,7 +188,7 @@ func (p *Pages) serveAccount(v *visit) {
 // newsShown is how many notices the account page has room for, and devicesShown how
 // many browsers that are not asked again.
 const (
-	newsShown    = 5
+	newsShown    = 3
 	devicesShown = 5
 )
 

@@ -72,7 +72,7 @@ func (v *visit) activityRows(list []mfa.Activity) []activityRow {
 		if a.Agent != "" {
 			row.Where = append(row.Where, v.agent(a.Agent))
 		}
-		if a.Host != "" && a.Name != mfa.EventDecision {
+		if a.Host != "" && a.Host != v.req.Place.Host && a.Name != mfa.EventDecision {
 			row.Where = append(row.Where, a.Host)
 		}
 		if where := v.network(a.Network); where != "" {
@@ -101,6 +101,10 @@ func activityIcon(a *mfa.Activity) string {
 			return "lock"
 		}
 		return rowIcon(a.Factor)
+	case mfa.EventProfile:
+		if a.OK {
+			return "other"
+		}
 	case mfa.EventPassword, mfa.EventLink, mfa.EventForgotten, mfa.EventConfirm, mfa.EventRename, mfa.EventSkip:
 		if a.OK {
 			return "lock"
@@ -169,6 +173,11 @@ func (v *visit) activityText(a *mfa.Activity) string {
 		return v.T("activity.made")
 	case mfa.EventForgotten:
 		return v.T("activity.forgotten")
+	case mfa.EventProfile:
+		if a.Did == "email" {
+			return v.T("notice.email")
+		}
+		return v.T("activity.name")
 	case mfa.EventRemember:
 		return v.T("activity.remembered")
 	case mfa.EventForget:
@@ -231,6 +240,8 @@ func (v *visit) activityRefused(a *mfa.Activity, what string) string {
 		return v.T("activity.no.added", "what", what)
 	case mfa.EventRemove:
 		return v.T("activity.no.removed", "what", what)
+	case mfa.EventProfile:
+		what = v.T("activity.no.profile")
 	case mfa.EventPassword:
 		what = v.T("activity.no.password")
 	case mfa.EventOptOut:

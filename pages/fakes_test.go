@@ -223,6 +223,32 @@ func scored(a *mfa.Account) {
 	}
 }
 
+func (g *fakeGate) ChangeName(_ context.Context, at *mfa.Place, id mfa.SessionID, display string) error {
+	g.call("ChangeName", at, string(id), display)
+	return g.err
+}
+
+func (g *fakeGate) BeginEmail(_ context.Context, at *mfa.Place, id mfa.SessionID, typed string, again bool) (*mfa.SentTo, error) {
+	g.call("BeginEmail", at, string(id), typed, strconv.FormatBool(again))
+	if g.err != nil {
+		return nil, g.err
+	}
+	return &mfa.SentTo{Kind: mfa.Email, Masked: "al****@example.net", At: testNow, Expires: testNow.Add(mfa.SentCodeLife), Again: testNow.Add(mfa.SendAgain)}, nil
+}
+
+func (g *fakeGate) PendingEmail(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.SentTo, string, error) {
+	g.call("PendingEmail", at, string(id))
+	if g.pendingOf != nil {
+		return nil, "", g.pendingOf
+	}
+	return &mfa.SentTo{Kind: mfa.Email, Masked: "al****@example.net", At: testNow, Expires: testNow.Add(mfa.SentCodeLife), Again: testNow.Add(mfa.SendAgain)}, "alice.new@example.net", nil
+}
+
+func (g *fakeGate) FinishEmail(_ context.Context, at *mfa.Place, id mfa.SessionID, code string) error {
+	g.call("FinishEmail", at, string(id), code)
+	return g.err
+}
+
 func (g *fakeGate) RemoveLast(_ context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) (*mfa.Outcome, error) {
 	g.call("RemoveLast", at, string(id), string(cred))
 	return g.out()

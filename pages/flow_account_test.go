@@ -243,3 +243,57 @@ func TestFlow_Activity(t *testing.T) {
 	nobody.open(h.url + "/.mfa/account/activity")
 	nobody.expect("/.mfa/sign-in")
 }
+
+// AC-165: the account's address is changed with a newer proof and a code to the new one.
+func TestFlow_AC165_Email(t *testing.T) {
+	h := newMailHouse(t)
+	_, secret := h.alice(t)
+	r := h.signedIn(t, secret)
+	r.open(r.link("account/name"))
+	r.submit("value", "value", "Alice|Bob")
+	r.expect("/.mfa/account/name", "without commas", `value="Alice|Bob"`)
+	r.submit("value", "value", `<b>Alice</b>`)
+	r.expect("/.mfa/account", "Saved.", "&lt;b&gt;Alice&lt;/b&gt;")
+	if strings.Contains(r.body, "<b>Alice</b>") {
+		t.Error("AC-133: a name is markup")
+	}
+
+	h.wait(11 * time.Minute)
+	r.open(r.link("account/email"))
+	r.submit("value", "value", "alice@example.com")
+	r.expect("/.mfa/verify", "Before you change how you sign in")
+	r.submit("code", "code", h.code(t, secret))
+	r.expect("/.mfa/account/email", "New email address")
+	r.submit("value", "value", `"><svg/onload=1>@example.com`)
+	r.expect("/.mfa/account/email")
+	if r.status != 422 || strings.Contains(r.body, "<svg/onload") {
+		t.Errorf("AC-133: %d\n%s", r.status, r.body)
+	}
+	r.submit("value", "value", "alice@example.com")
+	r.expect("/.mfa/account/email/code", "al", "@example.com")
+	if strings.Contains(r.body, "alice@example.com") {
+		t.Error("the address stands there whole")
+	}
+	r.submit("code", "code", "00000000")
+	r.expect("/.mfa/account/email/code")
+	sent := h.post.count()
+	h.wait(mfa.SendAgain)
+	r.submit("again")
+	r.expect("/.mfa/account/email/code")
+	if h.post.count() != sent+1 {
+		t.Errorf("%d letters, want %d", h.post.count(), sent+1)
+	}
+	r.submit("code", "code", h.post.code(t))
+	r.expect("/.mfa/account", "Your email address was changed", "alice@example.com")
+
+	// Nothing waits any more, and the page says where to begin.
+	r.open(h.url + "/.mfa/account/email/code")
+	r.expect("/.mfa/account/email")
+	forgot := newReader(t)
+	before := h.post.count()
+	forgot.open(h.url + "/.mfa/forgotten")
+	forgot.submit("name", "name", "alice")
+	if h.post.count() != before {
+		t.Error("a link for a new password goes to an address of a moment ago")
+	}
+}

@@ -69,6 +69,10 @@ type accountGate interface {
 	Account(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Account, error)
 	Rename(ctx context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID, name string) error
 	Remove(ctx context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) error
+	ChangeName(ctx context.Context, at *mfa.Place, id mfa.SessionID, display string) error
+	BeginEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID, typed string, again bool) (*mfa.SentTo, error)
+	PendingEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.SentTo, string, error)
+	FinishEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID, code string) error
 	RemoveLast(ctx context.Context, at *mfa.Place, id mfa.SessionID, cred mfa.CredentialID) (*mfa.Outcome, error)
 	Activity(ctx context.Context, at *mfa.Place, id mfa.SessionID, after string, limit int) ([]mfa.Activity, string, error)
 	ChangePassword(ctx context.Context, at *mfa.Place, id mfa.SessionID, old, next string) (*mfa.Outcome, error)

@@ -40,7 +40,9 @@ func (v *visit) noticeRows(list []mfa.Notice) []noticeRow {
 
 func noticeIcon(n mfa.Notice) string {
 	switch n.Kind {
-	case mfa.NoticeAdded, mfa.NoticeRemoved, mfa.NoticeCodeUsed, mfa.NoticeNewCodes:
+	case mfa.NoticeEmail:
+		return "other"
+	case mfa.NoticeAdded, mfa.NoticeRemoved, mfa.NoticeRenamed, mfa.NoticeCodeUsed, mfa.NoticeNewCodes:
 		return rowIcon(n.Factor)
 	case mfa.NoticePassword:
 		return "lock"
@@ -76,6 +78,10 @@ func (v *visit) noticeText(n mfa.Notice) string {
 		return v.T("notice.added", "what", what)
 	case mfa.NoticeRemoved:
 		return v.T("notice.removed", "what", what)
+	case mfa.NoticeRenamed:
+		return v.T("notice.renamed", "what", what)
+	case mfa.NoticeEmail:
+		return v.T("notice.email")
 	case mfa.NoticeNewCodes:
 		return v.T("notice.new_codes")
 	case mfa.NoticeCodeUsed:

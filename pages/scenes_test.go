@@ -48,7 +48,7 @@ func sampleAccount(creds ...mfa.Credential) *mfa.Account {
 	}
 	return &mfa.Account{
 		UserName: "alice", DisplayName: "Alice Example", Email: "alice@example.com", EmailVerified: true,
-		Credentials: creds, CodesLeft: left, CodesOffered: true, Required: true, LocalPassword: true, Choices: bothChoices,
+		Credentials: creds, CodesLeft: left, CodesOffered: true, Required: true, LocalPassword: true, Local: true, CanEmail: true, Choices: bothChoices,
 		Sessions: []mfa.SessionInfo{
 			{Handle: "a1", Current: true, Host: "payroll.example.com", Agent: "Firefox on Linux", Network: "203.0.113.0/24", LastSeen: testNow},
 			{Handle: "b2", Host: "payroll.example.com", Agent: "Safari on iPhone", Network: "2001:db8:4::/64", LastSeen: testNow.Add(-5 * time.Hour)},
@@ -655,6 +655,33 @@ var scenes = []scene{
 	{"account-remove-email", 200, getting("/.mfa/account/remove?credential=e1", func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
 		w.gate.account = sampleAccount(samplePasskey, sampleEmail, sampleSet)
+	})},
+	{"account-name", 200, getting("/.mfa/account/name"+rd, fullAccount)},
+	{"account-name-refused", 422, posting("/.mfa/account/name", url.Values{"value": {"Alice | Bob"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrName
+	})},
+	{"account-email", 200, getting("/.mfa/account/email"+rd, fullAccount)},
+	{"account-email-refused", 422, posting("/.mfa/account/email", url.Values{"value": {"alice"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrName
+	})},
+	{"account-email-not-sent", 503, posting("/.mfa/account/email", url.Values{"value": {"alice.new@example.net"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrNotSent
+	})},
+	{"account-email-throttled", 429, posting("/.mfa/account/email", url.Values{"value": {"alice.new@example.net"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = &mfa.ThrottledError{RetryAfter: 90 * time.Second}
+	})},
+	{"account-email-code", 200, getting("/.mfa/account/email/code", fullAccount)},
+	{"account-email-wrong", 422, posting("/.mfa/account/email/code", url.Values{"code": {"12345678"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrRejected
+	})},
+	{"account-email-taken", 422, posting("/.mfa/account/email/code", url.Values{"code": {"12345678"}}, func(w *world) {
+		fullAccount(w)
+		w.gate.err = mfa.ErrNameTaken
 	})},
 	{"account-activity", 200, getting("/.mfa/account/activity"+rd, func(w *world) {
 		fullAccount(w)

@@ -85,6 +85,8 @@ func notices() map[mfa.NoticeKind]mfa.Notice {
 	return map[mfa.NoticeKind]mfa.Notice{
 		mfa.NoticeAdded:    with(mfa.Passkey, "MacBook"),
 		mfa.NoticeRemoved:  with(mfa.TOTP, "Authenticator app"),
+		mfa.NoticeRenamed:  with(mfa.Passkey, "MacBook"),
+		mfa.NoticeEmail:    with(mfa.Email, ""),
 		mfa.NoticeNewCodes: with(mfa.BackupCode, ""),
 		mfa.NoticeCodeUsed: with(mfa.BackupCode, ""),
 		mfa.NoticePassword: with(mfa.Password, ""),

@@ -38,7 +38,7 @@ func (d *draft) notice(s *sheet, n *mfa.Notice) {
 }
 
 // wordless are the notices whose text says what it is about by itself.
-var wordless = []mfa.NoticeKind{mfa.NoticeNewCodes, mfa.NoticeCodeUsed, "codes_low", mfa.NoticePassword, mfa.NoticeOptedOut}
+var wordless = []mfa.NoticeKind{mfa.NoticeNewCodes, mfa.NoticeCodeUsed, "codes_low", mfa.NoticePassword, mfa.NoticeOptedOut, mfa.NoticeEmail}
 
 // defaultAppName is what the core calls a first authenticator app that nobody named.
 const defaultAppName = "Authenticator app"
