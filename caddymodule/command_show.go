@@ -16,7 +16,7 @@ import (
 func show(w io.Writer, op string, a *adminAnswer) {
 	if a.Done != "" {
 		fmt.Fprintln(w, a.Done)
-		if a.User != nil || a.Organization != nil || a.Policy != nil {
+		if a.User != nil || a.Organization != nil || a.Policy != nil || a.Campaign != nil {
 			fmt.Fprintln(w)
 		}
 	}
@@ -42,6 +42,8 @@ func show(w io.Writer, op string, a *adminAnswer) {
 		showOrg(w, a.Organization)
 	case a.Policy != nil:
 		showPolicy(w, a.Policy)
+	case a.Campaign != nil:
+		showCampaign(w, a.Campaign)
 	case a.Test != nil:
 		showPolicyTest(w, a.Test)
 	case a.Coverage != nil:
@@ -60,6 +62,8 @@ func show(w io.Writer, op string, a *adminAnswer) {
 		showList(w, a)
 	case op == opOrgList:
 		showOrgs(w, a.Organizations)
+	case op == opCampaignList:
+		showCampaigns(w, a.Campaigns)
 	case op == opAudit:
 		showEvents(w, a)
 	}

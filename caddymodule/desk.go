@@ -125,6 +125,8 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.organizations(ctx, op, in)
 	case opPolicyShow, opPolicySet, opPolicyClear, opPolicyTest:
 		return d.policy(ctx, op, in)
+	case opCampaignList, opCampaignStart, opCampaignEnd:
+		return d.campaigns(ctx, op, in)
 	case opCoverage, opForecast:
 		return d.numbers(ctx, op, in)
 	case opKeyList, opKeyCreate, opKeyRevoke:
@@ -330,6 +332,7 @@ func statusOf(err error) int {
 	var organization *mfa.OrganizationError
 	var policy *mfa.PolicyError
 	var lockout *mfa.LockoutError
+	var campaign *mfa.CampaignError
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
@@ -338,7 +341,7 @@ func statusOf(err error) int {
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
 		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, errRoutes), errors.Is(err, mfa.ErrLimit), errors.Is(err, mfa.ErrRole), errors.Is(err, mfa.ErrSelf),
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
-		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy):
+		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return http.StatusBadRequest
 	case errors.Is(err, mfa.ErrBusy):
 		return http.StatusServiceUnavailable

@@ -40,6 +40,8 @@ type adminRequest struct {
 	Values []string `json:"values,omitempty"`
 	Force  bool     `json:"force,omitempty"` // though no administrator could sign in
 
+	Campaign *campaignRequest `json:"campaign,omitempty"`
+
 	Key    string   `json:"key,omitempty"` // ID of an API key
 	Scopes []string `json:"scopes,omitempty"`
 
@@ -76,7 +78,10 @@ type adminAnswer struct {
 	Events        []mfa.Event      `json:"events,omitzero"`
 	Verified      *mfa.Verified    `json:"verified,omitempty"`
 	Explanation   *mfa.Explanation `json:"explanation,omitempty"`
-	Access        *mfa.Access      `json:"access,omitempty"`
+
+	Campaigns []mfa.CampaignInfo `json:"campaigns,omitzero"`
+	Campaign  *mfa.CampaignInfo  `json:"campaign,omitempty"`
+	Access    *mfa.Access        `json:"access,omitempty"`
 }
 
 // sessionInfo is one session as commands show it.
@@ -135,6 +140,9 @@ const (
 	opKeyCreate      = "keys/create"
 	opKeyRevoke      = "keys/revoke"
 	opAudit          = "audit"
+	opCampaignList   = "campaigns/list"
+	opCampaignStart  = "campaigns/start"
+	opCampaignEnd    = "campaigns/end"
 	opAuditExport    = "audit/export"
 	opAuditVerify    = "audit/verify"
 	opExplain        = "explain"

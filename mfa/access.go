@@ -294,7 +294,7 @@ func (in *access) factors(w Ways) {
 		case !gate.Has(c.Kind):
 			f.Why = "the policy does not enable it"
 		case !allowed.Has(c.Kind):
-			f.Why = "it does not count at this address (factors, phishing_resistant)"
+			f.Why = "only other factors count at this address (factors, phishing_resistant)"
 		case slices.Contains(in.user.Locked, c.Kind):
 			f.Why = "it is locked until an administrator unlocks it"
 		case c.Kind == Passkey && in.at.RPID == "":

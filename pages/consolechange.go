@@ -209,6 +209,9 @@ func (c *console) changing() (*mfa.UserInfo, userChange, formPage, bool) {
 	for _, key := range do.text {
 		page.Text = append(page.Text, c.T(key, "person", person, "what", what))
 	}
+	if removes := do.submit == "remove.submit" || do.submit == "console.remove_factors.submit"; removes && !u.Enrollment.Open {
+		page.Text = append(page.Text, c.T("console.remove_factor.closed", "person", person))
+	}
 	if do.fields != nil {
 		page.Fields = do.fields(c, u)
 	}

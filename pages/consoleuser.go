@@ -246,7 +246,7 @@ func (c *console) sessionGrid(u *mfa.UserInfo, list []mfa.SessionInfo, open bool
 // memberGrid lists the organizations of a user.
 func (c *console) memberGrid(u *mfa.UserInfo) grid {
 	g := grid{ID: "organizations", Caption: c.T("console.organizations"), Empty: c.T("console.member.empty"),
-		Columns: []string{c.T("console.column.organization"), c.T("console.column.how")}}
+		Columns: []string{c.T("console.column.organization"), c.T("console.column.how"), c.T("console.column.do")}}
 	leave := func(of mfa.OrganizationID) bool {
 		return c.may(mfa.ChangeOrganizations) || c.may(mfa.ChangeUsers) && c.who.Actor.Organization == of
 	}
@@ -254,9 +254,9 @@ func (c *console) memberGrid(u *mfa.UserInfo) grid {
 		if c.who.Actor.Organization != "" && of != c.who.Actor.Organization {
 			continue // what else somebody is in is no matter of this one's
 		}
-		row := []cell{{Text: string(of), Href: c.link("admin/organization", paramID, string(of))}, {Text: c.T("console.member.by_hand")}}
+		row := []cell{{Text: string(of), Href: c.link("admin/organization", paramID, string(of))}, {Text: c.T("console.member.by_hand")}, {}}
 		if leave(of) {
-			row[1].Actions = []rowAction{c.rowAction(c.T("account.remove"), string(of), c.change(u.ID, "leave", string(of)), true)}
+			row[2].Actions = []rowAction{c.rowAction(c.T("account.remove"), string(of), c.change(u.ID, "leave", string(of)), true)}
 		}
 		g.Rows = append(g.Rows, gridRow{row})
 	}
@@ -264,7 +264,7 @@ func (c *console) memberGrid(u *mfa.UserInfo) grid {
 		if c.who.Actor.Organization != "" && of != c.who.Actor.Organization {
 			continue
 		}
-		g.Rows = append(g.Rows, gridRow{[]cell{{Text: string(of), Href: c.link("admin/organization", paramID, string(of))}, {Text: c.T("console.member.by_address")}}})
+		g.Rows = append(g.Rows, gridRow{[]cell{{Text: string(of), Href: c.link("admin/organization", paramID, string(of))}, {Text: c.T("console.member.by_address")}, {}}})
 	}
 	return g
 }

@@ -612,6 +612,14 @@ var scenes = []scene{
 		w.gate.account.Sessions = w.gate.account.Sessions[:1]
 		w.gate.account.Choices = []mfa.Choice{{Kind: mfa.Passkey, Why: mfa.ReasonPlainHTTP}, {Kind: mfa.TOTP, Available: true}}
 	})},
+	{"account-campaign", 200, getting("/.mfa/account", func(w *world) {
+		w.signedIn(mfa.Decision{Action: mfa.Allow})
+		w.gate.account = sampleAccount()
+		w.gate.account.Choices = bothChoices
+		w.gate.account.Campaign = &mfa.CampaignPrompt{
+			Organization: "Sales of Acme", Factors: mfa.KindsOf(mfa.Passkey, mfa.TOTP), Deadline: testNow.Add(7 * 24 * time.Hour), DaysLeft: 7, Required: true,
+		}
+	})},
 	{"account-off", 200, getting("/.mfa/account", func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})
 		w.gate.account = sampleAccount(sampleTOTP)
