@@ -20,7 +20,7 @@ func (g *gateway) access(t *testing.T, user, path string) *mfa.Access {
 }
 
 // steps are the answers of an explanation, one for each step.
-func steps(x *mfa.Access) string {
+func gateSteps(x *mfa.Access) string {
 	var list []string
 	for _, s := range x.Steps {
 		word := s.Action
@@ -84,7 +84,7 @@ func TestCommands_B32_ExplainAccess(t *testing.T) {
 		{"bob", "/acme/x", "sign_in:no_session verify:not_verified allow allow allow", 2},
 	} {
 		x := g.access(t, c.user, c.path)
-		if got := steps(x); got != c.steps || len(x.Gates) != c.gates {
+		if got := gateSteps(x); got != c.steps || len(x.Gates) != c.gates {
 			t.Errorf("%s at %s: %s with %d gates, want %s with %d", c.user, c.path, got, len(x.Gates), c.steps, c.gates)
 		}
 		if c.user != "alice" {

@@ -309,9 +309,10 @@ var sampleActivity = func() []mfa.Activity {
 	add(mfa.Activity{Name: mfa.EventAdmin, OK: true, Did: "remove-factors", Factor: mfa.TOTP})
 	add(mfa.Activity{Name: mfa.EventVerify, Reason: "throttled", Factor: mfa.TOTP})
 	add(mfa.Activity{Name: mfa.EventDecision, Reason: "refuse:not_member", Decision: "K7PQ2M9XTA"})
-	for _, did := range []string{"remove-factors", "reset-password", "invite", "unlock", "disable", "enable", "enrollment-pass", "bypass", "add", "whatever"} {
+	for _, did := range []string{"remove-factors", "remove-factor", "end-sessions", "role", "reset-password", "invite", "unlock", "disable", "enable", "enrollment-pass", "bypass", "add", "whatever"} {
 		add(mfa.Activity{Name: mfa.EventAdmin, OK: true, Did: did})
 	}
+	add(mfa.Activity{Name: mfa.EventAdmin, Reason: "not_found", Did: "unlock"})
 	for _, name := range mfa.EventNames {
 		if name == mfa.EventAdmin || name == mfa.EventDecision {
 			continue
