@@ -13,12 +13,14 @@ func (a *API) account() part {
 	return part{
 		door: sameOrigin,
 		routes: map[string]methods{
-			"account":          {http.MethodGet: a.readAccount},
+			"account":          {http.MethodGet: a.readAccount, http.MethodPatch: a.changeName},
 			"account/password": {http.MethodPut: a.changePassword},
 			"account/opt-out":  {http.MethodPut: a.optOut, http.MethodDelete: a.optIn},
 			"account/sign-out": {http.MethodPost: a.signOut},
 
 			"account/activity":      {http.MethodGet: a.readActivity},
+			"account/email/send":    {http.MethodPost: a.sendEmail},
+			"account/email/finish":  {http.MethodPost: a.finishEmail},
 			"account/notices":       {http.MethodGet: a.readNotices},
 			"account/notices/seen":  {http.MethodPost: a.seenNotices},
 			"account/sessions":      {http.MethodGet: a.readSessions, http.MethodDelete: a.endOthers},
@@ -72,6 +74,8 @@ type (
 		DisplayName   string   `json:"display_name,omitempty"`
 		Password      bool     `json:"password"`
 		Organizations []string `json:"organizations"`
+		CanRename     bool     `json:"can_rename"`
+		CanEmail      bool     `json:"can_change_email"`
 	}
 	factorDocument struct {
 		ID       mfa.CredentialID `json:"id"`
@@ -170,7 +174,7 @@ func (a *API) readAccount(c *call) (any, error) {
 	return accountDocument{
 		User: userDocument{
 			Name: account.UserName, DisplayName: account.DisplayName, Password: account.LocalPassword,
-			Organizations: append([]string{}, account.Organizations...),
+			Organizations: append([]string{}, account.Organizations...), CanRename: account.Local, CanEmail: account.CanEmail,
 		},
 		Status: statusOf(account), Required: account.Required, Score: account.Score, CanReplace: account.CanReplace,
 		Factors: factorsOf(account), BackupCodes: codesOf(account), Choices: choicesOf(account),

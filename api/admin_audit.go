@@ -144,3 +144,22 @@ func (c *call) writeEvents(from uint64) error {
 	}
 	return nil
 }
+
+// decisionDocument says why somebody was stopped (rule B32).
+type decisionDocument struct {
+	Event   mfa.Event `json:"event"`
+	Decided string    `json:"decided"`
+	Why     string    `json:"why"`
+	Help    string    `json:"help"`
+}
+
+func readDecision(c *call) (any, error) {
+	if _, err := c.query(); err != nil {
+		return nil, err
+	}
+	x, err := c.admin.Explain(c.r.Context(), c.name("id"))
+	if err != nil {
+		return nil, c.adminError(err)
+	}
+	return decisionDocument{x.Event, x.Decided, x.Why, x.Help}, nil
+}

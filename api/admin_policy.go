@@ -120,14 +120,3 @@ func readForecast(c *call) (any, error) {
 	}
 	return forecastDocument{f.Organization, f.Users, f.Stopped, f.Closed, peopleOf(f.Page, "").Users, f.Next}, nil
 }
-
-func readDecision(c *call) (any, error) {
-	if _, err := c.query(); err != nil {
-		return nil, err
-	}
-	e, err := c.admin.Decision(c.r.Context(), c.name("id"))
-	if err != nil {
-		return nil, c.adminError(err)
-	}
-	return e, nil
-}

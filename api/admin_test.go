@@ -371,6 +371,19 @@ func TestAdmin_Audit(t *testing.T) {
 		t.Errorf("later there is %s", a.raw)
 	}
 	p.ask(http.MethodGet, admin+"/audit?user=nobody", "", http.StatusNotFound)
+}
+
+func TestAdmin_B32_Explain(t *testing.T) {
+	o := newOffice(t)
+	p := o.program()
+	target := o.target()
+	must(t, o.store.AppendEvents(t.Context(), []mfa.Event{{
+		At: o.clock.Now(), Name: mfa.EventDecision, Decision: "K7QX2MPLDN4A", User: target.ID, UserName: target.Name, Reason: "refuse:" + string(mfa.Reasons()[0]),
+	}}))
+	a := p.ask(http.MethodGet, admin+"/decisions/k7qx2mpldn4a", "", http.StatusOK)
+	if a.text("decided") != target.Name+" was refused" || a.text("why") == "" || a.text("help") == "" || a.body["event"].(map[string]any)["user"] != string(target.ID) {
+		t.Errorf("the decision is %s", a.raw)
+	}
 	p.ask(http.MethodGet, admin+"/decisions/NOTHING", "", http.StatusNotFound)
 }
 

@@ -14,8 +14,9 @@ import (
 // administrator.
 type office struct {
 	*world
-	root *browser
-	made int
+	root  *browser
+	parts mfa.Config // of the gate
+	made  int
 }
 
 func newOffice(t *testing.T) *office {
@@ -30,6 +31,7 @@ func newOffice(t *testing.T) *office {
 		must(t, err)
 		t.Cleanup(policies.Close)
 		gate.Policies, gate.Policy = policies, policies.Current
+		o.parts = *gate
 		programs.Origins = func() []string { return []string{"https://wiki.example.com", "https://shop.example.com"} }
 	})
 	for _, id := range []mfa.OrganizationID{"acme", "globex"} {
@@ -38,6 +40,16 @@ func newOffice(t *testing.T) *office {
 	o.console = true
 	o.root = o.staff("root", mfa.RoleAdmin)
 	return o
+}
+
+// gateOn is another gate, whose parts but the store are the office's.
+func (o *office) gateOn(store mfa.Store) *mfa.Gate {
+	o.t.Helper()
+	cfg := o.parts
+	cfg.Store = store
+	g, err := mfa.NewGate(cfg)
+	must(o.t, err)
+	return g
 }
 
 // machine is the administration without anybody's role.

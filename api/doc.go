@@ -8,6 +8,10 @@
 // folder openapi). account.go and its neighbours are the part for the person who is
 // signed in.
 //
+// admin.go and those named after it are the part for administrators and for programs with
+// a key, which is there on a console's host only (API.Console): its door finds out who
+// asks, and mfa.Administration what they may.
+//
 // It leaves every rule to the core, the cookies to package guard, and HTML to package
 // pages. A request below /.mfa/api/account/ is believed only where it comes from a page
 // of the same origin; no answer ever allows another origin anything.

@@ -27,6 +27,9 @@ type accountGate interface {
 	ForgetDevice(ctx context.Context, at *mfa.Place, id mfa.SessionID, device string) error
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
 	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID) error
+	ChangeName(ctx context.Context, at *mfa.Place, id mfa.SessionID, display string) error
+	BeginEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID, typed string, again bool) (*mfa.SentTo, error)
+	FinishEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID, code string) error
 	Activity(ctx context.Context, at *mfa.Place, id mfa.SessionID, after string, limit int) ([]mfa.Activity, string, error)
 }
 

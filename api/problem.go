@@ -26,6 +26,7 @@ var (
 	errBody         = errors.New("body is not the JSON that is taken here")
 	errUnknownField = errors.New("unknown member in the body")
 	errQuery        = errors.New("query cannot be read")
+	errTaken        = errors.New("the address is another account's")
 	errHeld         = errors.New("the address is a factor already, or the session went on")
 )
 
@@ -66,7 +67,8 @@ var texts = []struct {
 	{errBody, text{400, "body", "The body cannot be read", "Send one JSON object, as /.mfa/api/openapi.json describes it."}},
 	{errUnknownField, text{400, "unknown_field", "The body has a member that is not taken here", "Send only the members that /.mfa/api/openapi.json names for this request."}},
 	{errQuery, text{400, "query", "The query cannot be read", "Look the parameters up in /.mfa/api/openapi.json."}},
-	{errHeld, text{409, "held", "This address is a factor already", "Use another address. If it is not among the factors, read the account again and try once more."}},
+	{errTaken, text{409, "taken", "This address belongs to another account", "Use another one."}},
+	{errHeld, text{409, "held", "This address is there already", "Use another address. If it is not among the factors, read the account again and try once more."}},
 
 	{mfa.ErrNotFound, text{404, "not_found", "This is not there (any more)", "Read the account again: it lists what is there."}},
 	{mfa.ErrLastFactor, text{409, "last_factor", "The last factor stays while one is required", "Add another one first, then remove this one."}},

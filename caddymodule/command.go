@@ -58,8 +58,8 @@ func addCommands(root *cobra.Command) {
 	root.PersistentFlags().StringVarP(&f.adapter, "adapter", "a", "", "Adapter of the configuration file, where its name does not tell")
 	root.PersistentFlags().StringVar(&f.address, "address", "", "Address of the admin endpoint, where it is not the one in the configuration")
 	root.PersistentFlags().BoolVar(&f.json, "json", false, "Answer in JSON, for programs")
-	root.AddCommand(f.setupLinkCommand(), f.usersCommand(), f.orgsCommand(), f.policyCommand(), f.auditCommand(),
-		f.explainCommand(), demoCommand())
+	root.AddCommand(f.setupLinkCommand(), f.usersCommand(), f.orgsCommand(), f.policyCommand(), f.coverageCommand(), f.forecastCommand(), f.campaignsCommand(),
+		f.keysCommand(), f.auditCommand(), f.explainCommand(), demoCommand())
 }
 
 func (f *flags) setupLinkCommand() *cobra.Command {

@@ -19,21 +19,21 @@ func TestCommands_Audit(t *testing.T) {
 	g.signIn("alice", 0)
 	g.run(t, 0, "users", "unlock", "alice")
 	g.run(t, 0, "users", "bypass", "alice", "--why", "phone at home")
-	g.run(t, exitNotFound, "users", "unlock", "nobody")
+	g.run(t, exitRefused, "policy", "set", "require", "maybe")
 	g.run(t, 0, "orgs", "set", "acme")
 	long := mfa.Event{At: time.Now().Add(-48 * time.Hour), Name: mfa.EventSignIn, User: "id-alice", UserName: "alice", Reason: "rejected", Network: "192.0.2.0/24", Host: "app\x1b[31m.example", Detail: "long ago"}
 	g.must(g.generation().pooled.store.store.AppendEvents(t.Context(), []mfa.Event{long}))
 	g.eventually(t, "set organization acme", "audit")
 	g.bothWays(t, func(t *testing.T) {
 		out := g.run(t, 0, "audit")
-		says(t, out, "TIME", "set organization acme", "bypass: phone at home", "unlock", "long ago", "not_found", "nobody")
+		says(t, out, "TIME", "set organization acme", "bypass: phone at home", "unlock", "long ago", "policy set require", "invalid", "command line")
 		if strings.Index(out, "set organization") > strings.Index(out, "bypass: phone") || strings.Index(out, "bypass: phone") > strings.Index(out, "long ago") {
 			t.Errorf("not newest first:\n%s", out)
 		}
 		if strings.Contains(out, "\x1b") || !strings.Contains(out, "app?[31m.example") {
 			t.Errorf("a stranger's host gives orders to the terminal: %q", out)
 		}
-		if out := g.run(t, 0, "audit", "--user", "Alice"); strings.Contains(out, "acme") || strings.Contains(out, "nobody") || !strings.Contains(out, "bypass") {
+		if out := g.run(t, 0, "audit", "--user", "Alice"); strings.Contains(out, "acme") || strings.Contains(out, "require") || !strings.Contains(out, "bypass") {
 			t.Errorf("of one user:\n%s", out)
 		}
 		if out := g.run(t, 0, "audit", "--event", "sign_in"); strings.Contains(out, "bypass") || !strings.Contains(out, "long ago") {

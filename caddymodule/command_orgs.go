@@ -20,7 +20,7 @@ func (f *flags) orgsCommand() *cobra.Command {
 			"changed there alone.",
 	}
 	group(c)
-	c.AddCommand(f.orgListCommand(), f.orgShowCommand(), f.orgSetCommand(), f.orgRemoveCommand(), f.orgAddCommand(), f.orgDropCommand())
+	c.AddCommand(f.orgListCommand(), f.orgShowCommand(), f.orgSetCommand(), f.orgRemoveCommand(), f.orgMembersCommand(), f.orgAddCommand(), f.orgDropCommand())
 	return c
 }
 
@@ -132,6 +132,25 @@ func (f *flags) orgRemoveCommand() *cobra.Command {
 	return c
 }
 
+func (f *flags) orgMembersCommand() *cobra.Command {
+	var in adminRequest
+	c := &cobra.Command{
+		Use:   "members <org>",
+		Short: "Lists an organization's members, by hand and by address",
+		Example: `  secondgate mfa orgs members acme
+  secondgate mfa orgs members acme --no-factor`,
+		Args: oneOrg,
+	}
+	c.Flags().BoolVar(&in.NoFactor, "no-factor", false, "Only who has no factor, or nothing but backup codes")
+	f.paged(c, opList, &in)
+	run := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		in.Organization = args[0]
+		return run(cmd, nil)
+	}
+	return c
+}
+
 func (f *flags) orgAddCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "add <org> <user>",
@@ -228,7 +247,7 @@ func showOrg(w io.Writer, o *orgInfo) {
 		row("Created", when(o.Created), "")
 	}
 	_ = t.Flush()
-	fmt.Fprintln(w, "\nWho was made a member by hand or by invitation is seen at each user: secondgate mfa users show NAME")
+	fmt.Fprintln(w, "\nIts members: secondgate mfa orgs members "+o.ID)
 	if len(o.Domains) > 0 {
 		fmt.Fprintln(w, "Whoever has a verified address of one of the domains is a member besides.")
 	}

@@ -19,7 +19,7 @@ func (f *flags) policyCommand() *cobra.Command {
 			"there alone.\n\n" + policyUsage(),
 	}
 	group(c)
-	c.AddCommand(f.policyShowCommand(), f.policySetCommand(), f.policyClearCommand())
+	c.AddCommand(f.policyShowCommand(), f.policySetCommand(), f.policyClearCommand(), f.policyTestCommand())
 	return c
 }
 
@@ -57,6 +57,7 @@ func (f *flags) policySetCommand() *cobra.Command {
 			}
 			return nil
 		},
+		ValidArgsFunction: completePolicy,
 		RunE: f.request(opPolicySet, func(args []string) (adminRequest, error) {
 			return adminRequest{Field: args[0], Values: args[1:], Force: force}, nil
 		}),
@@ -91,6 +92,29 @@ func (f *flags) policyClearCommand() *cobra.Command {
 	}
 	forceFlag(c, &force)
 	return c
+}
+
+func (f *flags) policyTestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "test <field> [<value>...]",
+		Short: "Says what a change of the policy would do, and changes nothing",
+		Long: "Says what \"policy set\" would change with these words, or \"policy clear\" with none:\n" +
+			"which fields, how many people would have to set up a factor first, and whether it\n" +
+			"would be refused. Nothing is changed.\n\n" + policyUsage(),
+		Example: `  secondgate mfa policy test require on
+  secondgate mfa policy test factors passkey
+  secondgate mfa policy test enrollment`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fail(c, refused("which field, and what is it to be? Write: %s", c.UseLine()))
+			}
+			return nil
+		},
+		ValidArgsFunction: completePolicy,
+		RunE: f.request(opPolicyTest, func(args []string) (adminRequest, error) {
+			return adminRequest{Field: args[0], Values: args[1:]}, nil
+		}),
+	}
 }
 
 func showPolicy(w io.Writer, p *mfa.PolicyInfo) {

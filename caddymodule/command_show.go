@@ -16,7 +16,7 @@ import (
 func show(w io.Writer, op string, a *adminAnswer) {
 	if a.Done != "" {
 		fmt.Fprintln(w, a.Done)
-		if a.User != nil || a.Organization != nil || a.Policy != nil {
+		if a.User != nil || a.Organization != nil || a.Policy != nil || a.Campaign != nil {
 			fmt.Fprintln(w)
 		}
 	}
@@ -27,6 +27,9 @@ func show(w io.Writer, op string, a *adminAnswer) {
 			good = "The link creates an administrator's account. It is good once, for one hour."
 		}
 		fmt.Fprintf(w, "%s\n\n%s Hand it over on a way that only its owner reads.\n", a.Link, good)
+	case a.Key != nil:
+		fmt.Fprintf(w, "%s\n\nIt opens %s%s until %s. It is shown this once. Its ID, to revoke it: %s\n", a.Secret, strings.Join(a.Key.Scopes, ", "),
+			ofOrganization(a.Key.Organization), when(a.Expires), a.Key.ID)
 	case a.Secret != "":
 		does := "It lets its owner set up a first second factor with the password, once, until %s."
 		if op == opBypass {
@@ -39,12 +42,28 @@ func show(w io.Writer, op string, a *adminAnswer) {
 		showOrg(w, a.Organization)
 	case a.Policy != nil:
 		showPolicy(w, a.Policy)
+	case a.Campaign != nil:
+		showCampaign(w, a.Campaign)
+	case a.Test != nil:
+		showPolicyTest(w, a.Test)
+	case a.Coverage != nil:
+		showCoverage(w, a.Coverage)
+	case a.Forecast != nil:
+		showForecast(w, a.Forecast)
+	case a.Access != nil:
+		showAccess(w, a.Access)
+	case op == opSessions || op == opEndSessions:
+		showSessions(w, a.Sessions)
+	case op == opKeyList:
+		showKeys(w, a.Keys)
 	case a.Explanation != nil:
 		showExplanation(w, a.Explanation)
 	case op == opList:
 		showList(w, a)
 	case op == opOrgList:
 		showOrgs(w, a.Organizations)
+	case op == opCampaignList:
+		showCampaigns(w, a.Campaigns)
 	case op == opAudit:
 		showEvents(w, a)
 	}
@@ -67,6 +86,26 @@ func showList(w io.Writer, a *adminAnswer) {
 	if a.Next != "" {
 		fmt.Fprintf(w, "\nThere are more: --after %s\n", strconv.Quote(a.Next))
 	}
+}
+
+func ofOrganization(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " of the members of " + id
+}
+
+func showSessions(w io.Writer, list []sessionInfo) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "No sessions.")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(t, "SESSION\tHOST\tBROWSER\tFROM\tSINCE\tLAST SEEN")
+	for _, s := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Handle, dash(plain(s.Host)), dash(plain(s.Agent)), dash(plain(s.Network)), when(s.Created), when(s.LastSeen))
+	}
+	_ = t.Flush()
 }
 
 func showUserInfo(w io.Writer, u *mfa.UserInfo) {
@@ -103,7 +142,7 @@ func showUserInfo(w io.Writer, u *mfa.UserInfo) {
 	}
 	fmt.Fprintln(w)
 	t = tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "FACTOR\tNAME\tADDED\tLAST USED\tNOTE")
+	fmt.Fprintln(t, "FACTOR\tNAME\tADDED\tLAST USED\tID\tNOTE")
 	for _, c := range u.Factors {
 		var notes []string
 		if c.Locked {
@@ -115,7 +154,7 @@ func showUserInfo(w io.Writer, u *mfa.UserInfo) {
 		if c.Kind == mfa.BackupCode {
 			notes = append(notes, fmt.Sprintf("%d left", c.Left))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Kind, dash(c.Name), when(c.Created), when(c.LastUsed), dash(strings.Join(notes, ", ")))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Kind, dash(c.Name), when(c.Created), when(c.LastUsed), dash(string(c.ID)), dash(strings.Join(notes, ", ")))
 	}
 	_ = t.Flush()
 }
@@ -130,8 +169,17 @@ func stateOf(u *mfa.UserInfo) string {
 	default:
 		words = append(words, "active")
 	}
-	if u.Admin {
+	switch {
+	case u.Admin:
 		words = append(words, "administrator")
+	case u.Auditor:
+		words = append(words, "auditor")
+	}
+	for _, id := range u.AdminOf {
+		words = append(words, "administrator of "+string(id))
+	}
+	if u.Locked {
+		words = append(words, "locked")
 	}
 	if u.OptedOut {
 		words = append(words, "opted out")

@@ -54,6 +54,17 @@ func TestShow_Golden(t *testing.T) {
 				{Field: "report_only", Value: "on", From: mfa.FromStore},
 			},
 		}}},
+		{"campaigns", opCampaignList, adminAnswer{Campaigns: []mfa.CampaignInfo{
+			{Factors: mfa.KindsOf(mfa.Passkey, mfa.TOTP), Deadline: at, DaysLeft: 14, Running: true, Users: 1000, Reached: 250, Percent: 25, Sent: 750, Require: true},
+			{Organization: "acme", Deadline: at, DaysLeft: 1, Running: true, Users: 3, Note: "no reminder goes out"},
+			{Organization: "beta", Deadline: at, Done: at, Require: true},
+			{Organization: "gamma", Deadline: at},
+		}}},
+		{"campaigns_none", opCampaignList, adminAnswer{Campaigns: []mfa.CampaignInfo{}}},
+		{"campaign", opCampaignStart, adminAnswer{Done: "The campaign for acme runs.", Campaign: &mfa.CampaignInfo{
+			Organization: "acme", Factors: mfa.KindsOf(mfa.Passkey, mfa.TOTP), Deadline: at, DaysLeft: 6, Running: true, Started: at, By: "alice", Users: 40, Reached: 10, Percent: 25,
+			Reminders: []mfa.ReminderInfo{{At: at, Done: true}, {At: at.Add(24 * time.Hour)}}, Sent: 30, Require: true,
+		}}},
 		{"audit", opAudit, adminAnswer{Next: "abc", Events: []mfa.Event{
 			{At: at, Name: mfa.EventVerify, OK: true, UserName: "alice", Factor: mfa.TOTP, Network: "192.0.2.0/24", Host: "app.example.com"},
 			{At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com", Decision: "K7QX2MPLDN4A"},

@@ -50,7 +50,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("the list is\n%s", out)
 		}
 		var answer adminAnswer
-		if err := json.Unmarshal([]byte(run(t, 0, "users", "list", "--json", "--prefix", name)), &answer); err != nil || len(answer.Users) != 1 || answer.Users[0].Name != name {
+		if err := json.Unmarshal([]byte(run(t, 0, "users", "list", "--json", "--search", name)), &answer); err != nil || len(answer.Users) != 1 || answer.Users[0].Name != name {
 			t.Errorf("the list for programs: %v, %v", answer.Users, err)
 		}
 		out = run(t, 0, "users", "show", name)
@@ -122,7 +122,7 @@ func TestCommands(t *testing.T) {
 		if errs := run(t, exitNotFound, "users", "show", "nobody", "--json"); json.Unmarshal([]byte(errs), &problem) != nil || problem.Exit != exitNotFound || problem.Error == "" {
 			t.Errorf("an error for programs: %q", errs)
 		}
-		if out := run(t, 0, "users", "list", "--json", "--prefix", "nobody"); !strings.Contains(out, `"users": []`) {
+		if out := run(t, 0, "users", "list", "--json", "--search", "nobody"); !strings.Contains(out, `"users": []`) {
 			t.Errorf("an empty list for programs: %q", out)
 		}
 		run(t, 0, "users", "disable", name, "--yes")
@@ -335,7 +335,7 @@ func TestAdmin_RejectsWhatBrowsersSend(t *testing.T) {
 		{"GET", http.MethodGet, "application/json", "", ``, http.StatusMethodNotAllowed},
 		{"a form", http.MethodPost, "application/x-www-form-urlencoded", "", `{}`, http.StatusUnsupportedMediaType},
 		{"plain text", http.MethodPost, "text/plain", "", `{}`, http.StatusUnsupportedMediaType},
-		{"AC-227 an unknown field", http.MethodPost, "application/json", "", `{"role":"admin"}`, http.StatusBadRequest},
+		{"AC-227 an unknown field", http.MethodPost, "application/json", "", `{"is_admin":true}`, http.StatusBadRequest},
 		{"another origin", http.MethodPost, "application/json", "https://evil.example", `{}`, http.StatusForbidden},
 		{"a body without end", http.MethodPost, "application/json", "", `{"name":"` + strings.Repeat("a", 100<<10) + `"}`, http.StatusBadRequest},
 	} {

@@ -9,7 +9,8 @@ func (f *flags) usersCommand() *cobra.Command {
 	c := &cobra.Command{Use: "users", Short: "Lists, invites, helps, disables users"}
 	group(c)
 	c.AddCommand(f.listCommand(), f.showCommand(), f.inviteCommand(), f.resetPasswordCommand(),
-		f.enrollmentPassCommand(), f.bypassCommand(), f.removeFactorsCommand(), f.unlockCommand(), f.disableCommand(), f.enableCommand())
+		f.enrollmentPassCommand(), f.bypassCommand(), f.removeFactorsCommand(), f.unlockCommand(), f.resetSkipCommand(),
+		f.disableCommand(), f.enableCommand(), f.roleCommand(), f.sessionsCommand(), f.endSessionsCommand())
 	return c
 }
 
@@ -18,23 +19,40 @@ func (f *flags) listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "Lists users with their factors",
+		Long: "Lists users with their factors, a page at a time, in the order of their names or of\n" +
+			"what was searched for. Where few of very many are meant, a page may be short and go\n" +
+			"on all the same.",
 		Example: `  secondgate mfa users list
-  secondgate mfa users list --prefix al
-  secondgate mfa users list --json | jq -r '.users[].name'`,
+  secondgate mfa users list --search ali
+  secondgate mfa users list --no-factor --organization acme
+  secondgate mfa users list --locked --json | jq -r '.users[].name'`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			// A request without a limit means the usual one; whoever writes 0 means
-			// something else.
-			if in.Limit < 1 {
-				return fail(cmd, refused("--limit %d: %v", in.Limit, errLimit))
-			}
-			return f.run(opList, &in)(cmd, args)
-		},
 	}
-	c.Flags().StringVar(&in.Prefix, "prefix", "", "Only names that begin so")
+	c.Flags().StringVar(&in.Search, "search", "", "Only whose user name, address or a word of whose display name begins so")
+	c.Flags().StringVar(&in.Factor, "factor", "", "Only who has this factor: passkey, totp, sms, email or backup_code")
+	c.Flags().BoolVar(&in.NoFactor, "no-factor", false, "Only who has no factor, or nothing but backup codes")
+	c.Flags().BoolVar(&in.Skipped, "skipped", false, "Only who skipped a set-up")
+	c.Flags().BoolVar(&in.OptedOut, "opted-out", false, "Only who opted out")
+	c.Flags().BoolVar(&in.Locked, "locked", false, "Only who is locked until you unlock them")
+	c.Flags().BoolVar(&in.Disabled, "disabled", false, "Only who is disabled")
+	c.Flags().StringVar(&in.Organization, "organization", "", "Only members of this one")
+	completeFactors(c, "factor")
+	f.paged(c, opList, &in)
+	return c
+}
+
+// paged makes c a command that answers a page.
+func (f *flags) paged(c *cobra.Command, op string, in *adminRequest) {
 	c.Flags().StringVar(&in.After, "after", "", "Go on behind a page: the \"next\" of the one before")
 	c.Flags().IntVar(&in.Limit, "limit", usualPage, "At most so many, up to 1000")
-	return c
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		// A request without a limit means the usual one; whoever writes 0 means
+		// something else.
+		if in.Limit < 1 {
+			return fail(cmd, refused("--limit %d: %v", in.Limit, errLimit))
+		}
+		return f.run(op, in)(cmd, args)
+	}
 }
 
 func (f *flags) showCommand() *cobra.Command {
@@ -66,7 +84,9 @@ func (f *flags) inviteCommand() *cobra.Command {
 	c.Flags().StringVar(&in.Phone, "phone", "", "Mobile number; it is not verified")
 	c.Flags().StringArrayVar(&in.Organizations, "organization", nil, "An organization to be a member of; may be repeated")
 	c.Flags().StringArrayVar(&in.Groups, "group", nil, "A group that apps are told of; may be repeated")
-	c.Flags().BoolVar(&in.Admin, "admin", false, "Shown as an administrator in lists; it grants nothing in this version")
+	c.Flags().StringVar(&in.Role, "role", "", "A role over the whole gateway: admin or auditor")
+	c.Flags().StringArrayVar(&in.AdminOf, "admin-of", nil, "An organization whose members they administrate; may be repeated")
+	completeWords(c, "role", "admin", "auditor")
 	f.urlFlag(c)
 	return c
 }
@@ -133,11 +153,14 @@ func (f *flags) removeFactorsCommand() *cobra.Command {
 			"their password. Where the policy wants more than that, enrollment-pass makes the\n" +
 			"secret that opens it. Be sure whom you talk to.",
 		Example: `  secondgate mfa users remove-factors alice
-  secondgate mfa users remove-factors alice --factor totp --yes`,
+  secondgate mfa users remove-factors alice --factor totp --yes
+  secondgate mfa users remove-factors alice --credential Xw3kq9 --yes`,
 		Args: oneUser,
 		RunE: f.confirmed("This removes the second factors of %s and ends their sessions.", f.run(opRemoveFactors, &in)),
 	}
 	c.Flags().StringVar(&in.Factor, "factor", "", "Only this kind: passkey, totp, sms, email or backup_code")
+	c.Flags().StringVar(&in.Credential, "credential", "", "Only this one: its ID, as users show prints it")
+	completeFactors(c, "factor")
 	f.yesFlag(c)
 	return c
 }
@@ -172,4 +195,70 @@ func (f *flags) enableCommand() *cobra.Command {
 		Args:    oneUser,
 		RunE:    f.run(opEnable, nil),
 	}
+}
+
+func (f *flags) resetSkipCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "reset-skip <name>",
+		Short:   "Forgets that a user skipped a set-up, so that they are asked again",
+		Example: `  secondgate mfa users reset-skip alice`,
+		Args:    oneUser,
+		RunE:    f.run(opResetSkip, nil),
+	}
+}
+
+func (f *flags) roleCommand() *cobra.Command {
+	var in adminRequest
+	c := &cobra.Command{
+		Use:   "role <name> admin|auditor|none",
+		Short: "Says who administrates; it takes every other role of theirs away",
+		Long: "Makes a user an administrator or an auditor of the whole gateway, or neither, and an\n" +
+			"administrator of the organizations that --admin-of names; every other role of theirs\n" +
+			"goes. Auditors see everything and change nothing. The last administrator stays one.",
+		Example: `  secondgate mfa users role alice admin
+  secondgate mfa users role bob none --admin-of acme
+  secondgate mfa users role carol auditor`,
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) < 2:
+				return fail(c, refused("which user, and which role: admin, auditor or none? Write: %s", c.UseLine()))
+			case len(args) > 2:
+				return fail(c, refused("%q is one word too many; a name has no spaces; write: %s", args[2], c.UseLine()))
+			}
+			return nil
+		},
+		RunE: f.request(opRole, func(args []string) (adminRequest, error) {
+			in.Name, in.Role = args[0], args[1]
+			return in, nil
+		}),
+		ValidArgsFunction: completeArg(1, "admin", "auditor", "none"),
+	}
+	c.Flags().StringArrayVar(&in.AdminOf, "admin-of", nil, "An organization whose members they administrate; may be repeated")
+	return c
+}
+
+func (f *flags) sessionsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "sessions <name>",
+		Short:   "Lists a user's sessions",
+		Example: `  secondgate mfa users sessions alice`,
+		Args:    oneUser,
+		RunE:    f.run(opSessions, nil),
+	}
+}
+
+func (f *flags) endSessionsCommand() *cobra.Command {
+	var in adminRequest
+	c := &cobra.Command{
+		Use:   "end-sessions <name>",
+		Short: "Ends all sessions of a user, or one of them",
+		Long: "Ends all sessions of a user, and what remembered browsers stand for; or, with\n" +
+			"--session, one session. It holds on the next request of each.",
+		Example: `  secondgate mfa users end-sessions alice
+  secondgate mfa users end-sessions alice --session 4f1c9a`,
+		Args: oneUser,
+		RunE: f.run(opEndSessions, &in),
+	}
+	c.Flags().StringVar(&in.Session, "session", "", "Only this one: its handle, as users sessions prints it")
+	return c
 }

@@ -22,10 +22,12 @@ type desk struct {
 	admin    *mfa.Administration
 	policies *mfa.Policies
 	sites    sites
+	// at says what stands at an address; nil: only a running gateway knows.
+	at func(address string) (*mfa.AccessQuery, []string, error)
 }
 
 func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {
-	return desk{gate, gate.As(mfa.OnMachine()), policies, sites}
+	return desk{gate: gate, admin: gate.As(mfa.OnMachine()), policies: policies, sites: sites}
 }
 
 // on does something to the user of that name: people name each other, and the
@@ -45,6 +47,7 @@ var (
 	errLimit     = errors.New("a list holds 1 to 1000 lines")
 	errURL       = errors.New("not the address of a host; write for example https://app.example.com")
 	errNoHost    = errors.New("the configuration does not name the protected host; say which one the link is for, for example: --url https://app.example.com")
+	errRoutes    = errors.New("which rules hold at an address is known while the gateway runs; start it, or name its admin endpoint with --address")
 	errOtherHost = errors.New("not among the protected hosts")
 )
 
@@ -70,9 +73,15 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 	case opSetupLink:
 		return d.makeLink(in, func() (string, error) { return d.gate.SetupLink(ctx) })
 	case opInvite:
+		role, err := mfa.RoleNone, error(nil)
+		if in.Role != "" {
+			if role, err = roleNamed(in.Role); err != nil {
+				return nil, err
+			}
+		}
 		answer, err := d.makeLink(in, func() (string, error) {
 			token, _, err := d.admin.Invite(ctx, mfa.InviteInput{
-				Name: in.Name, DisplayName: in.DisplayName, Email: in.Email, Phone: in.Phone, Groups: in.Groups, Role: roleOf(in.Admin),
+				Name: in.Name, DisplayName: in.DisplayName, Email: in.Email, Phone: in.Phone, Groups: in.Groups, Role: role, AdminOf: organizationIDs(in.AdminOf),
 				Organizations: organizationIDs(in.Organizations),
 			})
 			return token, err
@@ -94,30 +103,46 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 	case opShow:
 		return d.show(ctx, in.Name, "", nil)
 	case opRemoveFactors:
+		if in.Credential != "" {
+			return d.removeFactor(ctx, in)
+		}
 		return d.removeFactors(ctx, in)
 	case opUnlock:
 		return d.show(ctx, in.Name, "Failed attempts are forgotten: %s can try again at once.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.Unlock(ctx, id) }))
+	case opResetSkip:
+		return d.show(ctx, in.Name, "%s is asked again to set up what they skipped.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.ResetSkip(ctx, id) }))
+	case opRole:
+		return d.setRole(ctx, in)
+	case opSessions:
+		return d.sessions(ctx, in.Name)
+	case opEndSessions:
+		return d.endSessions(ctx, in)
 	case opDisable:
 		return d.show(ctx, in.Name, "%s is shut out, and every session of theirs has ended.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.SetDisabled(ctx, id, true) }))
 	case opEnable:
 		return d.show(ctx, in.Name, "%s may sign in again.", d.on(ctx, in.Name, func(id mfa.UserID) error { return d.admin.SetDisabled(ctx, id, false) }))
 	case opOrgList, opOrgShow, opOrgSet, opOrgRemove, opOrgAdd, opOrgDrop:
 		return d.organizations(ctx, op, in)
-	case opPolicyShow, opPolicySet, opPolicyClear:
+	case opPolicyShow, opPolicySet, opPolicyClear, opPolicyTest:
 		return d.policy(ctx, op, in)
+	case opCampaignList, opCampaignStart, opCampaignEnd:
+		return d.campaigns(ctx, op, in)
+	case opCoverage, opForecast:
+		return d.numbers(ctx, op, in)
+	case opKeyList, opKeyCreate, opKeyRevoke:
+		return d.keys(ctx, op, in)
+	case opAuditExport:
+		return d.export(ctx, in)
+	case opAuditVerify:
+		return d.verify(ctx, in)
+	case opAccess:
+		return d.access(ctx, in)
 	case opAudit:
 		return d.audit(ctx, in)
 	case opExplain:
 		return d.explain(ctx, in.Decision)
 	}
 	return nil, fmt.Errorf("%q: %w", op, errOperation)
-}
-
-func roleOf(admin bool) mfa.Role {
-	if admin {
-		return mfa.RoleAdmin
-	}
-	return mfa.RoleNone
 }
 
 // pageOf returns how long a page is to be.
@@ -129,19 +154,6 @@ func pageOf(limit int) (int, error) {
 		return usualPage, nil
 	}
 	return limit, nil
-}
-
-// list returns one page of users.
-func (d desk) list(ctx context.Context, in adminRequest) (*adminAnswer, error) {
-	limit, err := pageOf(in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	users, next, err := d.admin.Users(ctx, mfa.UserFilter{Search: in.Prefix}, in.After, limit)
-	if err != nil {
-		return nil, err
-	}
-	return &adminAnswer{Users: users, Next: next}, nil
 }
 
 // show returns the user as they are after the operation that err is of. done says
@@ -320,15 +332,16 @@ func statusOf(err error) int {
 	var organization *mfa.OrganizationError
 	var policy *mfa.PolicyError
 	var lockout *mfa.LockoutError
+	var campaign *mfa.CampaignError
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
 	case errors.Is(err, mfa.ErrNameTaken), errors.Is(err, mfa.ErrLastAdministrator), errors.As(err, &lockout):
 		return http.StatusConflict
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
-		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, mfa.ErrLimit),
+		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, errRoutes), errors.Is(err, mfa.ErrLimit), errors.Is(err, mfa.ErrRole), errors.Is(err, mfa.ErrSelf),
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
-		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy):
+		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return http.StatusBadRequest
 	case errors.Is(err, mfa.ErrBusy):
 		return http.StatusServiceUnavailable

@@ -2,8 +2,12 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/secondgate/secondgate/internal/clock"
 	"github.com/secondgate/secondgate/mfa"
@@ -48,4 +52,49 @@ func (d desk) explain(ctx context.Context, id string) (*adminAnswer, error) {
 		return nil, err
 	}
 	return &adminAnswer{Explanation: x}, nil
+}
+
+// exportPage is how many events one answer of an export holds.
+const exportPage = 5000
+
+// export returns kept events in the order in which they were appended.
+func (d desk) export(ctx context.Context, in adminRequest) (*adminAnswer, error) {
+	answer := &adminAnswer{Events: []mfa.Event{}}
+	enough := errors.New("enough")
+	err := d.admin.Export(ctx, in.From, func(e mfa.Event) error {
+		if len(answer.Events) >= exportPage {
+			answer.Next = fmt.Sprint(e.Number)
+			return enough
+		}
+		answer.Events = append(answer.Events, e)
+		return nil
+	})
+	if err != nil && !errors.Is(err, enough) {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// verify checks the chain of all kept events.
+func (d desk) verify(ctx context.Context, in adminRequest) (*adminAnswer, error) {
+	noted, err := parseHead(in.Head)
+	if err != nil {
+		return nil, err
+	}
+	v, err := d.admin.VerifyAuditWith(ctx, noted)
+	return &adminAnswer{Verified: v}, err
+}
+
+// parseHead reads NUMBER:HASH; nothing is the zero value.
+func parseHead(text string) (mfa.Chain, error) {
+	var c mfa.Chain
+	if text == "" {
+		return c, nil
+	}
+	number, hash, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(number, 10, 64)
+	if raw, bad := hex.DecodeString(hash); err != nil || n == 0 || bad != nil || len(raw) != sha256.Size {
+		return c, wrong("%q is no head; write the number and the hash that audit verify printed, for example: --head 1234:9f86d081…", text)
+	}
+	return mfa.Chain{Number: n, Hash: strings.ToLower(hash)}, nil
 }

@@ -18,6 +18,10 @@ func mindForce(err error) error {
 
 // policy carries out what is about the gateway's policy.
 func (d desk) policy(ctx context.Context, op string, in adminRequest) (*adminAnswer, error) {
+	if op == opPolicyTest {
+		t, err := d.admin.TestPolicy(ctx, in.Field, in.Values)
+		return &adminAnswer{Test: t}, err
+	}
 	var done string
 	switch op {
 	case opPolicySet:

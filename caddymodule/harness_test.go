@@ -335,3 +335,32 @@ func (g *gateway) rawGet(path string, cookie *http.Cookie) int {
 	}
 	return g.raw(head + "\r\n")
 }
+
+// safeBuffer is a buffer that is read while somebody writes.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// stopped ends the gateway and leaves it with that configuration.
+func (g *gateway) stopped(text string) {
+	g.t.Helper()
+	if err := caddy.Stop(); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(g.file, []byte(text), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+}

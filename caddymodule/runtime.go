@@ -173,8 +173,8 @@ type generation struct {
 	gate   *mfa.Gate
 	guard  *guard.Guard
 	pages  http.Handler
-	// console is what a host without an app serves: the pages, and with them those for
-	// administrators. What programs administrate with belongs into it as well.
+	// console is what a host without an app serves: the same, and with it what is for
+	// administrators and their programs.
 	console http.Handler
 	// policies is the policy as it holds now; commands and forms change it while the
 	// gateway runs.
@@ -187,6 +187,10 @@ type generation struct {
 	// uses counts the requests inside, and one for the configuration itself. At
 	// zero the pooled parts are given back, and it never rises again.
 	uses atomic.Int64
+
+	// campaigning is the work on campaigns, which stopCampaigns ends.
+	campaigning   sync.WaitGroup
+	stopCampaigns context.CancelFunc
 }
 
 // newGeneration opens the store, or joins the one that is open, and builds the
@@ -202,6 +206,7 @@ func newGeneration(a *App) (*generation, error) {
 		_, closeErr := pool.Delete(key)
 		return nil, errors.Join(err, closeErr)
 	}
+	g.startCampaigns()
 	return g, nil
 }
 
@@ -276,15 +281,15 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		return nil, fmt.Errorf("making the pages: %w", err)
 	}
 	front.SetRefusals(people)
-	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger()})
+	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger(), Origins: a.linkOrigins()})
 	if err != nil {
 		return nil, err // it says what it was making
 	}
 	g := &generation{
 		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
-		pages: edges{people, programs}, console: edges{people.Console(), programs},
+		pages: edges{people, programs}, console: edges{people.Console(), programs.Console()},
+		coverage: func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) },
 	}
-	g.coverage = func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) }
 	g.uses.Store(1)
 	return g, nil
 }
@@ -333,7 +338,9 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, poli
 		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
 		SentCodes: codes,
 		Post:      post,
-		SignUp:    signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,
+		// Letters of campaigns lead to the first host that the configuration names.
+		AccountPage: protected().accountPage(),
+		SignUp:      signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,
 		Issuer:   a.issuer(),
 		Absolute: a.absolute(),
 		NameKey:  keys.Derive("unknown names"),
@@ -382,6 +389,8 @@ func (v visit) leave() {
 
 func (g *generation) release() {
 	if g.uses.Add(-1) == 0 {
+		g.stopCampaigns()
+		g.campaigning.Wait() // it uses what is given back now
 		g.policies.Close()
 		g.close()
 		g.giveBack()
@@ -419,6 +428,7 @@ var linger = 5 * time.Second
 
 // retire ends the configuration's own use.
 func (g *generation) retire() {
+	g.stopCampaigns() // the next configuration goes on with them
 	if caddy.Exiting() || linger == 0 {
 		g.release()
 		return

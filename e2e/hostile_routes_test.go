@@ -240,13 +240,17 @@ var bodies = []struct{ path, body string }{
 	{"factors/email/send", `{"address":"nobody"}`}, {"factors/sms/send", `{"address":"nobody"}`}, {"verification/send", `{"factor":"email"}`},
 	{"verification/totp", `{"code":"12345"}`}, {"verification/email", `{"code":"12345"}`}, {"verification/sms", `{"code":"12345"}`},
 	{"verification/backup-code", `{"code":"12345"}`}, {"account/password", `{"old":"wrong wrong wrong","new":"another wrong wrong"}`},
+	{"account/email/send", `{"address":"nobody"}`}, {"account/email/finish", `{"code":"12345"}`},
 	{"notices/seen", `{"until":"2000-01-01T00:00:00Z"}`},
 	{"backup-codes/confirm", `{"none":1}`}, // after the route before it there is a set to confirm
 }
 
 // knockAPI is what a script of the app sends.
 func (c *client) knockAPI(method, path, credential string) *http.Request {
-	body := `{"name":"Phone"}` // of a PATCH
+	body := `{"name":"Phone"}` // of a factor
+	if strings.HasSuffix(path, "/account") {
+		body = `{"display_name":""}`
+	}
 	if method == http.MethodPost || method == http.MethodPut {
 		body = `{}`
 	}

@@ -82,8 +82,6 @@ func own(e *Event) (a Activity, ok bool) {
 		return Activity{}, false
 	case e.Name == EventDecision && !strings.HasPrefix(e.Reason, Refuse.String()+":"):
 		return Activity{}, false // it was asked for something, and that has events of its own
-	case e.Name == EventAdmin && !e.OK:
-		return Activity{}, false // nothing was changed
 	}
 	a = Activity{
 		At: e.At, Name: e.Name, OK: e.OK, Reason: e.Reason, Factor: e.Factor,

@@ -55,17 +55,17 @@ func TestGate_Activity(t *testing.T) {
 	)
 	list, next, err := w.gate.Activity(t.Context(), w.at, out.Session.ID, "", 50)
 	must(t, err)
-	const want = "admin admin:::bypass admin::totp:remove-factors decision:refuse:not_member sign_in:rejected:password"
+	const want = "admin admin:not_found::unlock admin:::bypass admin::totp:remove-factors decision:refuse:not_member sign_in:rejected:password"
 	if got := told(list); got != want || next != "" {
 		t.Errorf("%s, next %q; want %s", got, next, want)
 	}
-	if a := list[4]; a.Network != "203.0.113.0/24" || a.Agent != "Chrome on Windows" || a.Host != "app.example.com" || a.OK {
+	if a := list[5]; a.Network != "203.0.113.0/24" || a.Agent != "Chrome on Windows" || a.Host != "app.example.com" || a.OK {
 		t.Errorf("a stranger's try: %+v", a)
 	}
-	if a := list[3]; a.Decision != "D2" {
+	if a := list[4]; a.Decision != "D2" {
 		t.Errorf("a refusal: %+v", a)
 	}
-	if a := list[2]; a.Network != "" || a.Agent != "" || a.Host != "" {
+	if a := list[3]; a.Network != "" || a.Agent != "" || a.Host != "" {
 		t.Errorf("AC-131: where the administrator was: %+v", a)
 	}
 	if raw, err := json.Marshal(list); err != nil || strings.Contains(string(raw), "Carol") || strings.Contains(string(raw), "SECRET") {

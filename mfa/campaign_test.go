@@ -45,6 +45,14 @@ func (d *drive) again(configured mfa.PolicySettings, declared ...*mfa.Organizati
 	return next
 }
 
+// posting returns another gate on the same store and time, whose letters go there.
+func (d *drive) posting(post mfa.Post) *mfa.Gate {
+	return newWorldOn(d.t, d.store, func(cfg *mfa.Config) {
+		cfg.Policies, cfg.Policy, cfg.Now = d.policies, d.policies.Current, d.clock
+		cfg.Post, cfg.CampaignLetters = post, 60_000
+	}).gate
+}
+
 func (d *drive) person(name string, change ...func(*mfa.User)) {
 	d.t.Helper()
 	u := &mfa.User{
@@ -452,17 +460,14 @@ func TestGate_B37_RestartInBetween(t *testing.T) {
 				d.many(80)
 				d.start(mfa.CampaignInput{Deadline: d.clock().Add(7 * day), Remind: []time.Duration{7 * day}})
 				ctx, stop := context.WithCancel(t.Context())
-				first := newWorldOn(t, d.store, func(cfg *mfa.Config) {
-					cfg.Policies, cfg.Policy, cfg.Now = d.policies, d.policies.Current, d.clock
-					cfg.Post, cfg.CampaignLetters = &stopping{&d.post, after, stop}, 60_000
-				})
-				if err := first.gate.RunCampaigns(ctx); !errors.Is(err, context.Canceled) {
+				if err := d.posting(&stopping{&d.post, after, stop}).RunCampaigns(ctx); !errors.Is(err, context.Canceled) {
 					t.Errorf("%v", err)
 				}
 				if n := len(d.post.All()); n != after {
 					t.Fatalf("%d letters", n)
 				}
 				if changed {
+					d.wait(30 * time.Hour)
 					must(t, d.store.UpdatePolicySettings(t.Context(), func(s *mfa.PolicySettings) error {
 						s.Factors = ptr(mfa.KindsOf(mfa.Passkey))
 						return nil
@@ -470,6 +475,9 @@ func TestGate_B37_RestartInBetween(t *testing.T) {
 				}
 				d.run()
 				d.once(80)
+				if c := d.campaign(""); c.Sent != 80 || !c.Reminders[0].Done {
+					t.Errorf("%+v", c)
+				}
 			})
 		}
 	}
@@ -483,12 +491,9 @@ func TestGate_B37_TwoAtOnce(t *testing.T) {
 	d.start(mfa.CampaignInput{Deadline: d.clock().Add(7 * day), Remind: []time.Duration{7 * day}})
 	var all sync.WaitGroup
 	for range 3 {
-		other := newWorldOn(t, d.store, func(cfg *mfa.Config) {
-			cfg.Policies, cfg.Policy, cfg.Now = d.policies, d.policies.Current, d.clock
-			cfg.Post, cfg.CampaignLetters = &d.post, 60_000
-		})
+		other := d.posting(&d.post)
 		all.Go(func() {
-			if err := other.gate.RunCampaigns(t.Context()); err != nil {
+			if err := other.RunCampaigns(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -566,6 +571,51 @@ func TestGate_B37_ChangedWhileItRuns(t *testing.T) {
 	d.wantReminded("with other reminders", "ann")
 }
 
+// … also in the middle of a reminder: who was not reminded yet is.
+func TestGate_B37_ChangedInAReminder(t *testing.T) {
+	var none mfa.PolicySettings
+	d := newDrive(t, none)
+	d.many(80)
+	c := mfa.CampaignInput{Deadline: d.clock().Add(7 * day), Remind: []time.Duration{7 * day}}
+	d.start(c)
+	ctx, stop := context.WithCancel(t.Context())
+	_ = d.posting(&stopping{&d.post, 55, stop}).RunCampaigns(ctx)
+	d.wait(day)
+	c.Remind = append(c.Remind, 5*day)
+	d.start(c)
+	d.run()
+	d.once(80)
+}
+
+// Whoever sets a factor up, is disabled, or leaves, between being looked up and being
+// written to, gets no letter; and none goes out once the campaign has ended.
+func TestGate_B37_MeanwhileNothingIsOwed(t *testing.T) {
+	var none mfa.PolicySettings
+	for name, change := range map[string]func(*drive){
+		"a factor":     func(d *drive) { d.change("id-user001", with(mfa.TOTP)) },
+		"disabled":     func(d *drive) { d.change("id-user001", func(u *mfa.User) { u.Disabled = true }) },
+		"has left":     func(d *drive) { d.change("id-user001", func(u *mfa.User) { u.Organizations = nil }) },
+		"not verified": func(d *drive) { d.change("id-user001", func(u *mfa.User) { u.EmailVerified = false }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDrive(t, none)
+			must(t, d.desk.SetOrganization(t.Context(), mfa.Organization{ID: "acme"}, false))
+			for i := range 3 {
+				d.person(fmt.Sprintf("user%03d", i), in("acme"))
+			}
+			d.start(mfa.CampaignInput{Organization: "acme", Deadline: d.clock().Add(7 * day), Remind: []time.Duration{7 * day}})
+			must(t, d.posting(&stopping{&d.post, 1, func() { change(d) }}).RunCampaigns(t.Context()))
+			d.wantReminded("meanwhile", "user000", "user002")
+		})
+	}
+	d := newDrive(t, none)
+	d.many(3)
+	d.start(mfa.CampaignInput{Deadline: d.clock().Add(7 * day), Remind: []time.Duration{7 * day}})
+	end := func() { must(t, d.desk.EndCampaign(t.Context(), "")) }
+	must(t, d.posting(&stopping{&d.post, 1, end}).RunCampaigns(t.Context()))
+	d.wantReminded("ended", "user000")
+}
+
 // While letters cannot be sent, few are tried, and nobody else's is lost.
 func TestGate_B37_Outage(t *testing.T) {
 	var none mfa.PolicySettings
@@ -605,12 +655,8 @@ func TestGate_B37_CodesGoFirst(t *testing.T) {
 	d := newDrive(t, none)
 	d.many(3)
 	busy := &busyPost{Post: &d.post, left: 4}
-	w := newWorldOn(t, d.store, func(cfg *mfa.Config) {
-		cfg.Policies, cfg.Policy, cfg.Now = d.policies, d.policies.Current, d.clock
-		cfg.Post, cfg.CampaignLetters = busy, 60_000
-	})
 	d.start(mfa.CampaignInput{Deadline: d.clock().Add(7 * day), Remind: []time.Duration{7 * day}})
-	must(t, w.gate.RunCampaigns(t.Context()))
+	must(t, d.posting(busy).RunCampaigns(t.Context()))
 	d.once(3)
 }
 

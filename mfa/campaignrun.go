@@ -158,15 +158,16 @@ func (g *Gate) remindSome(ctx context.Context, c *Campaign, now time.Time) (more
 	sent := 0
 	for _, u := range page {
 		var ok bool
-		if ok, err = g.remindOne(ctx, c, step, u.ID); err != nil {
-			break
+		if ok, err = g.remindOne(ctx, c, step, u.ID); ok {
+			sent++ // also where the gateway stops right behind it
 		}
-		if ok {
-			sent++
+		if err != nil {
+			break
 		}
 	}
 	total := 0
-	moveErr := g.cfg.Store.UpdateCampaign(ctx, c.Organization, func(now *Campaign) error {
+	// What was done is written down also where ctx ended meanwhile.
+	moveErr := g.cfg.Store.UpdateCampaign(context.WithoutCancel(ctx), c.Organization, func(now *Campaign) error {
 		if !now.Started.Equal(c.Started) {
 			return errOver
 		}
@@ -213,7 +214,8 @@ func (g *Gate) without(p *Policy, c *Campaign) (q UserQuery, ok bool) {
 }
 
 // remindOne sends one person one letter, if that is still to be done: the list is some
-// letters old. It reports whether one was sent; an error means that the page waits.
+// letters old. It reports whether one was sent; an error means that the rest of
+// the page waits.
 func (g *Gate) remindOne(ctx context.Context, c *Campaign, step int, id UserID) (sent bool, err error) {
 	l, err := g.reminder(ctx, c, step, id)
 	if err != nil || l == nil {

@@ -190,6 +190,21 @@ func (g *Gate) newCampaign(ctx context.Context, in CampaignInput) (*Campaign, er
 	}, nil
 }
 
+// ParseDeadline reads when a campaign ends: a day, which counts until its end (UTC), a
+// moment as RFC 3339 writes it, or how long from now: "2027-01-15", "30d".
+func ParseDeadline(s string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.Add(24*time.Hour - time.Second), nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if d, err := ParseDuration(s); err == nil {
+		return now.Add(d), nil
+	}
+	return time.Time{}, fmt.Errorf("deadline: %q is no day; write for example 2027-01-15, or 30d", s)
+}
+
 // check returns what is wrong with a campaign, in words that say what to write instead.
 func (in *CampaignInput) check(p *Policy, now time.Time) error {
 	enabled := enabledFor(p, in.Organization)
@@ -256,6 +271,15 @@ func ofWhom(of OrganizationID) string {
 	return " of " + string(of)
 }
 
+// mails reports whether the gateway sends letters: where this is a command on its store,
+// it is the gateway's configuration that says so.
+func (g *Gate) mails() bool {
+	if g.cfg.Policies != nil {
+		return g.cfg.Policies.Have().Has(Email)
+	}
+	return g.cfg.Post.Channels().Has(Email)
+}
+
 func (g *Gate) campaignInfo(ctx context.Context, p *Policy, c *Campaign) (*CampaignInfo, error) {
 	now := g.now()
 	info := &CampaignInfo{
@@ -276,6 +300,13 @@ func (g *Gate) campaignInfo(ctx context.Context, p *Policy, c *Campaign) (*Campa
 		return info, nil
 	case o != nil:
 		info.Title = o.Title()
+	}
+	switch {
+	case !info.Running || info.Note != "":
+	case info.Factors == 0:
+		info.Note = "nothing that the campaign asks for can be set up as the policy stands"
+	case c.Step < len(c.Remind) && !g.mails():
+		info.Note = "no reminder goes out: nothing can be sent by email"
 	}
 	sets, err := g.countMembers(ctx, p, c.Organization)
 	if err != nil {

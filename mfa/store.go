@@ -34,7 +34,8 @@ type Users interface {
 	UpdateUser(ctx context.Context, id UserID, change func(*User) error) error
 	// ListUsers returns at most limit users that q matches, each once, after the cursor,
 	// and the cursor of the next page ("" at the end). With Search they stand in the
-	// order of the term that matches, otherwise in the order of names. One call looks at
+	// order of the term that matches (of several the first one), otherwise in the order of
+	// names. The cursor shows nothing of those whom q does not match. One call looks at
 	// so many users and no more: a page with few matches, or none, goes on behind its
 	// cursor like a full one. A page far behind costs what the first one does. ErrCursor
 	// where the cursor is not one of its own for q.
@@ -173,7 +174,8 @@ type EventLog interface {
 	Events(ctx context.Context, q EventQuery, after string, limit int) (page []Event, next string, err error)
 	// EventsInOrder returns at most limit kept events in the order in which they were
 	// appended, beginning with that number; fewer only at the end. Those that are missing
-	// are left out, and not an error: Chain finds them.
+	// are left out, and not an error: Chain finds them. One that is there and cannot be
+	// read is a *ChainError. Events from before there was a chain are not among them.
 	EventsInOrder(ctx context.Context, from uint64, limit int) ([]Event, error)
 	// ChainEnds says where the kept events begin and end.
 	ChainEnds(ctx context.Context) (ChainEnds, error)

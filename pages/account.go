@@ -16,6 +16,7 @@ type accountPage struct {
 	UserName, Email, Phone  string
 	Member                  string // the organizations, in words
 	Score                   score
+	Campaign                *campaignBanner
 	Rows                    []factorRow
 	Add                     []addition
 	CannotAdd               []string
@@ -161,6 +162,7 @@ func (p *Pages) serveAccount(v *visit) {
 			page.Add = append(page.Add, addition{v.T("account.add.sms"), join(setUpHref(c.Kind), own)})
 		}
 	}
+	page.Campaign = v.campaign(a)
 	if a.CodesOffered && primaries(a) > 0 && !hasCodes(a) {
 		page.Add = append(page.Add, addition{v.T("account.add.codes"), join("set-up/backup-codes", own)})
 	}

@@ -206,6 +206,12 @@ func (v *visit) activityAdmin(a *mfa.Activity, what string) string {
 	switch a.Did {
 	case "remove-factors":
 		return v.T("activity.admin.remove", "what", what)
+	case "remove-factor":
+		return v.T("activity.admin.factor")
+	case "end-session", "end-sessions":
+		return v.T("activity.admin.ended")
+	case "role":
+		return v.T("activity.admin.role")
 	case "reset-password":
 		return v.T("activity.admin.password")
 	case "invite":
@@ -252,6 +258,8 @@ func (v *visit) activityRefused(a *mfa.Activity, what string) string {
 		return v.T("activity.no.sent", "what", what)
 	case mfa.EventForgotten:
 		return v.T("activity.forgotten") // nothing was sent; that it was asked for is the news
+	case mfa.EventAdmin:
+		return v.T("activity.no.admin")
 	case mfa.EventDecision:
 		return v.T("activity.no.access", "place", a.Host)
 	default:

@@ -17,7 +17,7 @@ var templateFiles embed.FS
 
 // parseSheets parses every page within the layout.
 func parseSheets() (map[string]*template.Template, error) {
-	base, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/icons.html", "templates/console.html")
+	base, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/icons.html", "templates/campaign.html", "templates/console.html")
 	if err != nil {
 		return nil, fmt.Errorf("parsing layout: %w", err)
 	}
@@ -28,7 +28,7 @@ func parseSheets() (map[string]*template.Template, error) {
 	sheets := map[string]*template.Template{}
 	for _, name := range names {
 		page := strings.TrimSuffix(strings.TrimPrefix(name, "templates/"), ".html")
-		if page == "layout" || page == "icons" || page == "console" {
+		if page == "layout" || page == "icons" || page == "campaign" || page == "console" {
 			continue
 		}
 		sheet, err := template.Must(base.Clone()).ParseFS(templateFiles, name)

@@ -309,9 +309,10 @@ var sampleActivity = func() []mfa.Activity {
 	add(mfa.Activity{Name: mfa.EventAdmin, OK: true, Did: "remove-factors", Factor: mfa.TOTP})
 	add(mfa.Activity{Name: mfa.EventVerify, Reason: "throttled", Factor: mfa.TOTP})
 	add(mfa.Activity{Name: mfa.EventDecision, Reason: "refuse:not_member", Decision: "K7PQ2M9XTA"})
-	for _, did := range []string{"remove-factors", "reset-password", "invite", "unlock", "disable", "enable", "enrollment-pass", "bypass", "add", "whatever"} {
+	for _, did := range []string{"remove-factors", "remove-factor", "end-sessions", "role", "reset-password", "invite", "unlock", "disable", "enable", "enrollment-pass", "bypass", "add", "whatever"} {
 		add(mfa.Activity{Name: mfa.EventAdmin, OK: true, Did: did})
 	}
+	add(mfa.Activity{Name: mfa.EventAdmin, Reason: "not_found", Did: "unlock"})
 	for _, name := range mfa.EventNames {
 		if name == mfa.EventAdmin || name == mfa.EventDecision {
 			continue
@@ -611,6 +612,14 @@ var scenes = []scene{
 		w.gate.account.Required, w.gate.account.OptedOut = false, false
 		w.gate.account.Sessions = w.gate.account.Sessions[:1]
 		w.gate.account.Choices = []mfa.Choice{{Kind: mfa.Passkey, Why: mfa.ReasonPlainHTTP}, {Kind: mfa.TOTP, Available: true}}
+	})},
+	{"account-campaign", 200, getting("/.mfa/account", func(w *world) {
+		w.signedIn(mfa.Decision{Action: mfa.Allow})
+		w.gate.account = sampleAccount()
+		w.gate.account.Choices = bothChoices
+		w.gate.account.Campaign = &mfa.CampaignPrompt{
+			Organization: "Sales of Acme", Factors: mfa.KindsOf(mfa.Passkey, mfa.TOTP), Deadline: testNow.Add(7 * 24 * time.Hour), DaysLeft: 7, Required: true,
+		}
 	})},
 	{"account-off", 200, getting("/.mfa/account", func(w *world) {
 		w.signedIn(mfa.Decision{Action: mfa.Allow})

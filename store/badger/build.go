@@ -81,40 +81,43 @@ func (s *Store) dropIndex(ctx context.Context) error {
 	})
 }
 
+// Building goes by so many users at a time, so that it needs little memory, and says how
+// far it is now and then.
+const (
+	buildPart = 5000
+	tellBuilt = 15 * time.Second
+)
+
+// building is how far the building of the index is.
+type building struct {
+	users, unreadable int
+	counters          counted
+}
+
 // buildIndex writes the index rows and counters of all users.
 func (s *Store) buildIndex(ctx context.Context) error {
-	began, users, unreadable := time.Now(), 0, 0
-	counters := make(counted)
-	err := s.batch(ctx, func(txn *badger.Txn, b *badger.WriteBatch) error {
-		err := scan(txn, prefixes[store.Users], "", func(id string) (bool, error) {
-			if err := s.space.check(); err != nil {
-				return false, err
-			}
-			var u mfa.User
-			err := s.readUser(txn, mfa.UserID(id), &u)
-			if errors.Is(err, store.ErrDamaged) {
-				unreadable++ // one of them must not keep all others out
-				return true, nil
-			}
-			if err != nil {
-				return false, err
-			}
-			if users++; users == 1 {
-				s.log.Info("store: the index of users is built, once")
-			}
-			place := listedAs(&u)
-			for _, name := range s.rows(u.ID, place) {
-				if err := b.Set(name, nil); err != nil {
-					return false, err
-				}
-			}
-			counters.add(s, u.ID, place)
-			return true, nil
+	began := time.Now()
+	told := began
+	done := building{counters: make(counted)}
+	for last := ""; ; {
+		after := last
+		err := s.batch(ctx, func(txn *badger.Txn, b *badger.WriteBatch) (err error) {
+			last, err = s.buildSome(txn, b, after, &done)
+			return err
 		})
 		if err != nil {
 			return err
 		}
-		for r, c := range counters {
+		if last == "" {
+			break
+		}
+		if time.Since(told) > tellBuilt {
+			told = time.Now()
+			s.log.Info("store: the index of users is being built, once", "users", done.users)
+		}
+	}
+	err := s.batch(ctx, func(_ *badger.Txn, b *badger.WriteBatch) error {
+		for r, c := range done.counters {
 			record, err := s.codec.Encode(r.table, r.id, c)
 			if err != nil {
 				return err
@@ -128,11 +131,43 @@ func (s *Store) buildIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if unreadable > 0 {
-		s.log.Error("store: users whose records are damaged are in no list; restore the newest backup", "count", unreadable)
+	if done.unreadable > 0 {
+		s.log.Error("store: users whose records are damaged are in no list; restore the newest backup", "count", done.unreadable)
 	}
-	if users > 0 {
-		s.log.Info("store: the index of users is built", "users", users, "took", time.Since(began).Round(time.Millisecond).String())
+	if done.users > 0 {
+		s.log.Info("store: the index of users is built", "users", done.users, "took", time.Since(began).Round(time.Millisecond).String())
 	}
 	return nil
+}
+
+// buildSome writes the index rows of the next users behind after, and returns the last of
+// them; "" where there are no more.
+func (s *Store) buildSome(txn *badger.Txn, b *badger.WriteBatch, after string, done *building) (last string, err error) {
+	n := 0
+	err = scan(txn, prefixes[store.Users], after, func(id string) (bool, error) {
+		if err := s.space.check(); err != nil {
+			return false, err
+		}
+		n++
+		last = id
+		var u mfa.User
+		err := s.readUser(txn, mfa.UserID(id), &u)
+		if errors.Is(err, store.ErrDamaged) {
+			done.unreadable++ // one of them must not keep all others out
+			return n < buildPart, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		done.users++
+		place := listedAs(&u)
+		for _, name := range s.rows(u.ID, place) {
+			if err := b.Set(name, nil); err != nil {
+				return false, err
+			}
+		}
+		done.counters.add(s, u.ID, place)
+		return n < buildPart, nil
+	})
+	return last, err
 }

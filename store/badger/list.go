@@ -17,7 +17,7 @@ import (
 
 // lookAtUsers is how many users one page looks at. A query that matches next to nobody
 // must not read a million of them in one call.
-const lookAtUsers = 1024
+const lookAtUsers = 512
 
 // ListUsers implements mfa.Users. The cursor is the index entry that was looked at last,
 // sealed: it may be the name of somebody whom the query does not match, and whoever

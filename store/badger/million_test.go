@@ -196,13 +196,24 @@ func ownMemory() string {
 }
 
 func measureLists(t *testing.T, s *Store, n int) {
-	var unprotected []mfa.Facet
-	for k := range mfa.Kinds(255) {
-		if k&mfa.PrimaryKinds == 0 && (k&^mfa.KindsOf(mfa.BackupCode, "unknown")) == 0 {
-			unprotected = append(unprotected, mfa.FacetHolds(k))
+	// holding are the facets of all sets of factors without these.
+	holding := func(without mfa.Kinds, groups ...mfa.Facet) (list []mfa.Facet) {
+		for k := range mfa.Kinds(1 << 5) {
+			switch {
+			case k&without != 0:
+			case len(groups) == 0:
+				list = append(list, mfa.FacetHolds(k))
+			default:
+				for _, g := range groups {
+					list = append(list, mfa.FacetBoth(g, mfa.FacetHolds(k)))
+				}
+			}
 		}
+		return list
 	}
-	forecast := mfa.UserQuery{Where: [][]mfa.Facet{unprotected}, Not: []mfa.Facet{mfa.FacetDisabled}}
+	passkey := mfa.KindsOf(mfa.Passkey)
+	org, domain := mfa.FacetOrganization("org07"), mfa.FacetDomain("company07.example")
+	forecast := mfa.UserQuery{Where: where(holding(mfa.PrimaryKinds)), Not: []mfa.Facet{mfa.FacetDisabled}}
 	queries := []struct {
 		what string
 		q    mfa.UserQuery
@@ -215,11 +226,12 @@ func measureLists(t *testing.T, s *Store, n int) {
 		{"search, an address", mfa.UserQuery{Search: citizen(n / 2).Email}, false},
 		{"search, nobody", mfa.UserQuery{Search: "qqq"}, false},
 		{"without a factor (forecast)", forecast, true},
-		{"forecast of an organization by hand", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetOrganization("org07")}, unprotected}, Not: forecast.Not}, false},
-		{"forecast of an organization with a domain", mfa.UserQuery{
-			Where: [][]mfa.Facet{{mfa.FacetOrganization("org07"), mfa.FacetDomain("company07.example")}, unprotected}, Not: forecast.Not}, false},
+		{"forecast of an organization", mfa.UserQuery{Where: where(holding(mfa.PrimaryKinds, org)), Not: forecast.Not}, false},
+		{"forecast of an organization with a domain", mfa.UserQuery{Where: where(holding(mfa.PrimaryKinds, org, domain)), Not: forecast.Not}, true},
+		{"… where passkeys alone count (32 facets)", mfa.UserQuery{Where: where(holding(passkey, org, domain)), Not: forecast.Not}, true},
+		{"… of everybody, where passkeys alone count (16 facets)", mfa.UserQuery{Where: where(holding(passkey)), Not: forecast.Not}, true},
 		{"exactly no factor", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetHolds(0)}}}, true},
-		{"passkey alone", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetHolds(mfa.KindsOf(mfa.Passkey))}}}, true},
+		{"passkey alone", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetHolds(passkey)}}}, true},
 		{"disabled", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetDisabled}}}, true},
 		{"skipped", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetSkipped}}}, true},
 		{"opted out", mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetOptedOut}}}, true},
@@ -323,5 +335,7 @@ func measureLists(t *testing.T, s *Store, n int) {
 		ok(t, s.CheckIndex(ctx))
 	}
 }
+
+func where(any []mfa.Facet) [][]mfa.Facet { return [][]mfa.Facet{any} }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
