@@ -19,7 +19,7 @@ func (g *gateway) access(t *testing.T, user, path string) *mfa.Access {
 	return x
 }
 
-// steps are the answers of an explanation, one for each step.
+// gateSteps are the answers of an explanation, one for each step.
 func gateSteps(x *mfa.Access) string {
 	var list []string
 	for _, s := range x.Steps {

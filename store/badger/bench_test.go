@@ -211,3 +211,18 @@ func load(s *Store, n int) error {
 	}
 	return batch.Flush()
 }
+
+// BenchmarkCreateUser measures an import: many users at a time.
+func BenchmarkCreateUser(b *testing.B) {
+	s := openAt(b, newOptions(b))
+	var n atomic.Int64
+	b.SetParallelism(128)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := s.CreateUser(ctx, citizen(int(n.Add(1)))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "users/s")
+}

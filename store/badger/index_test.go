@@ -374,9 +374,18 @@ func TestStore_ListUsers_looksAtSoManyInOneCall(t *testing.T) {
 	s := openAt(t, newOptions(t))
 	const n = 2*lookAtUsers + 100
 	ok(t, load(s, n))
-	for _, q := range []mfa.UserQuery{
-		{Where: [][]mfa.Facet{{mfa.FacetNewcomer}, {mfa.FacetLocked}}}, {Search: "u", Where: [][]mfa.Facet{{mfa.FacetLocked}}}, {Not: []mfa.Facet{mfa.FacetNewcomer}},
+	locked := []mfa.Facet{mfa.FacetLocked}
+	many := slices.Concat(locked, locked, locked, locked, locked, locked, locked) // too many to look up
+	for _, c := range []struct {
+		q     mfa.UserQuery
+		calls int
+	}{
+		{mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetNewcomer}, locked}}, 3},
+		{mfa.UserQuery{Not: []mfa.Facet{mfa.FacetNewcomer}}, 3},
+		{mfa.UserQuery{Search: "u", Where: [][]mfa.Facet{locked}}, n*readCost/lookAtUsers + 1},
+		{mfa.UserQuery{Where: [][]mfa.Facet{{mfa.FacetNewcomer}, many}}, n*readCost/lookAtUsers + 1},
 	} {
+		q := c.q
 		calls, after := 0, ""
 		for {
 			page, next, err := s.ListUsers(ctx, q, after, 10)
@@ -392,12 +401,12 @@ func TestStore_ListUsers_looksAtSoManyInOneCall(t *testing.T) {
 				break
 			}
 		}
-		if calls != 3 {
-			t.Errorf("%+v: %d calls for %d users, want 3", q, calls, n)
+		if calls != c.calls {
+			t.Errorf("%+v: %d calls for %d users, want %d", q, calls, n, c.calls)
 		}
 	}
 	page, next, err := s.ListUsers(ctx, mfa.UserQuery{}, "", n)
-	if err != nil || len(page) != lookAtUsers || next == "" {
+	if err != nil || len(page) != lookAtUsers/readCost || next == "" {
 		t.Errorf("all at once: %d users, %v", len(page), err)
 	}
 }

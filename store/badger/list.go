@@ -15,9 +15,15 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-// lookAtUsers is how many users one page looks at. A query that matches next to nobody
-// must not read a million of them in one call.
-const lookAtUsers = 512
+const (
+	// lookAtUsers is how many users one page looks at. A query that matches next to
+	// nobody must not read a million of them in one call. Whose record has to be read
+	// counts as so many: that takes as much longer.
+	lookAtUsers = 4096
+	readCost    = 8
+	// maxRulings is how many facets are looked up at most to spare reading a record.
+	maxRulings = 6
+)
 
 // ListUsers implements mfa.Users. The cursor is the index entry that was looked at last,
 // sealed: it may be the name of somebody whom the query does not match, and whoever
@@ -38,17 +44,27 @@ func (s *Store) ListUsers(ctx context.Context, q mfa.UserQuery, after string, li
 	err = s.view(ctx, func(txn *badger.Txn) error {
 		w := newWalk(txn, s.rowsToWalk(q), from)
 		defer w.close()
-		for looked := 0; ; looked++ {
+		r := s.rulingsOf(q)
+		for looked := 0; ; {
 			entry, ok := w.next()
 			if !ok {
 				return nil
 			}
-			if more = looked == lookAtUsers; more {
+			if more = looked >= lookAtUsers; more {
 				return nil
 			}
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			out, err := r.out(txn, entry)
+			if err != nil {
+				return fmt.Errorf("listing users: %w", err)
+			}
+			if out {
+				looked, last = looked+1, entry
+				continue
+			}
+			looked += readCost
 			u, err := s.readListed(txn, q, entry)
 			if err != nil {
 				return fmt.Errorf("listing users: %w", err)
@@ -130,6 +146,73 @@ func (s *Store) readListed(txn *badger.Txn, q mfa.UserQuery, entry string) (*mfa
 		return nil, nil
 	}
 	return &u, nil
+}
+
+// rulings are what the index alone says against somebody.
+type rulings struct {
+	need [][]string // of each at least one row
+	not  []string
+}
+
+// rulingsOf returns nothing where reading the records is as fast.
+func (s *Store) rulingsOf(q mfa.UserQuery) (r rulings) {
+	rows := func(facets []mfa.Facet) (list []string) {
+		for _, f := range facets {
+			list = append(list, s.facetRows(f))
+		}
+		return list
+	}
+	if q.Search != "" {
+		return r // its rows say nothing of names, which the others begin with
+	}
+	n := len(q.Not)
+	for i, any := range q.Where {
+		if i > 0 { // the walk goes along the first
+			r.need = append(r.need, rows(any))
+			n += len(any)
+		}
+	}
+	if n > maxRulings {
+		return rulings{}
+	}
+	r.not = rows(q.Not)
+	return r
+}
+
+// out reports whether the index says that the query does not match whom the entry leads
+// to. Where it does not say so, the record decides.
+func (r rulings) out(txn *badger.Txn, entry string) (bool, error) {
+	has := func(rows string) (bool, error) {
+		_, err := txn.Get([]byte(rows + entry))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading from the store: %w", err)
+		}
+		return true, nil
+	}
+	for _, any := range r.need {
+		found := false
+		for _, rows := range any {
+			var err error
+			if found, err = has(rows); err != nil {
+				return false, err
+			}
+			if found {
+				break
+			}
+		}
+		if !found {
+			return true, nil
+		}
+	}
+	for _, rows := range r.not {
+		if found, err := has(rows); err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // errIndex says that an index row leads to nobody, or to somebody who is not of it.
