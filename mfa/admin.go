@@ -93,7 +93,7 @@ func (a *Administration) invite(ctx context.Context, in InviteInput, what string
 	}
 	fill(u)
 	return u, a.act(ctx, u, what, func() error {
-		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 		return u, ErrNameTaken // the account is in use; reset-password is for that
 	}
 	return u, a.act(ctx, u, what, func() error {
-		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func (a *Administration) ResetPassword(ctx context.Context, id UserID) (token st
 		return a.own(u)
 	}
 	err = a.changeAny(ctx, id, "reset-password", check, func(u *User) error {
-		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, nil)
+		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
