@@ -417,7 +417,8 @@ func rolesText(role Role, of []OrganizationID) string {
 	return text
 }
 
-// unlessLast does what takes an administrator away, unless nobody else would be left. Two
+// unlessLast does what takes an administrator away, unless nobody else would be left who
+// can sign in. Two
 // who take each other's role away come one after the other, and the second is refused.
 func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() error) error {
 	a.g.roles.Lock()
@@ -427,11 +428,15 @@ func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() er
 		return err
 	}
 	if u.Admin && !u.Disabled {
-		others, err := administrators(ctx, a.g.cfg.Store, 2)
+		others, err := administrators(ctx, a.g.cfg.Store, maxLockoutLook)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(others, func(o *User) bool { return o.ID != id }) {
+		others = slices.DeleteFunc(others, func(o *User) bool { return o.ID == id })
+		// One who cannot come in is nobody to leave it to.
+		now := a.g.Standing()
+		can := func(u *User) bool { return CanSignIn(now.Policy, now.Ways, u, a.g.now()) }
+		if len(others) == 0 || can(u) && !slices.ContainsFunc(others, can) {
 			return ErrLastAdministrator
 		}
 	}
