@@ -93,7 +93,7 @@ func (a *Administration) invite(ctx context.Context, in InviteInput, what string
 	}
 	fill(u)
 	return u, a.act(ctx, u, what, func() error {
-		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 		return u, ErrNameTaken // the account is in use; reset-password is for that
 	}
 	return u, a.act(ctx, u, what, func() error {
-		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func (a *Administration) ResetPassword(ctx context.Context, id UserID) (token st
 		return a.own(u)
 	}
 	err = a.changeAny(ctx, id, "reset-password", check, func(u *User) error {
-		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, nil)
+		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -417,7 +417,8 @@ func rolesText(role Role, of []OrganizationID) string {
 	return text
 }
 
-// unlessLast does what takes an administrator away, unless nobody else would be left. Two
+// unlessLast does what takes an administrator away, unless nobody else would be left who
+// can sign in. Two
 // who take each other's role away come one after the other, and the second is refused.
 func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() error) error {
 	a.g.roles.Lock()
@@ -427,11 +428,15 @@ func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() er
 		return err
 	}
 	if u.Admin && !u.Disabled {
-		others, err := administrators(ctx, a.g.cfg.Store, 2)
+		others, err := administrators(ctx, a.g.cfg.Store, maxLockoutLook)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(others, func(o *User) bool { return o.ID != id }) {
+		others = slices.DeleteFunc(others, func(o *User) bool { return o.ID == id })
+		// One who cannot come in is nobody to leave it to.
+		now := a.g.Standing()
+		can := func(u *User) bool { return CanSignIn(now.Policy, now.Ways, u, a.g.now()) }
+		if len(others) == 0 || can(u) && !slices.ContainsFunc(others, can) {
 			return ErrLastAdministrator
 		}
 	}

@@ -223,7 +223,7 @@ func (g *Gate) actorOf(ctx context.Context, at *Place, k *APIKey, secret string)
 	}
 	a := Actor{
 		Powers: k.Powers, Organization: k.Organization, User: k.By, Name: "key " + k.Name,
-		Network: at.Network, Host: at.Host,
+		Network: at.Network, Host: at.Host, key: k.ID,
 	}
 	if k.By != "" {
 		u, err := g.cfg.Store.User(ctx, k.By)
