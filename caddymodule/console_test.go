@@ -79,6 +79,9 @@ func TestConsole_AC155_OnlyOnItsHost(t *testing.T) {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
+	if res, body := g.get("/.mfa/health", nil); res.StatusCode != http.StatusOK || !strings.Contains(body, "ok") {
+		t.Errorf("the health: %d %s", res.StatusCode, body)
+	}
 	if res, body := g.get("/.mfa/sign-in?to=admin", nil); res.StatusCode != http.StatusOK || strings.Contains(body, "acme") {
 		t.Errorf("the sign-in page: %d", res.StatusCode)
 	}
