@@ -240,7 +240,7 @@ func (g *Gate) actorOf(ctx context.Context, at *Place, k *APIKey, secret string)
 	if a.Powers == 0 {
 		return Actor{}, ErrRejected
 	}
-	if now.Sub(k.LastUsed) >= keyTouch || k.LastNetwork != at.Network {
+	if now.Sub(k.LastUsed) >= keyTouch {
 		// Best effort: that it was used just now is no reason to refuse it.
 		_ = g.cfg.Store.UpdateAPIKey(ctx, k.ID, func(k *APIKey) error {
 			k.LastUsed, k.LastNetwork = now, at.Network
