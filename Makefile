@@ -21,7 +21,7 @@ build: ## the gateway, as build/secondgate
 deps: ## Debian packages that the tests need; elsewhere says what is missing
 	@bash tools/deps
 
-run: build ## the example gateway with the demo app, on http://localhost:8080
+run: build ## the example gateway with the demo app on http://localhost:8080, its console on :8081
 	@bash tools/run $(BIN) $(DATA)
 
 test: vet lint race e2e xcaddy fuzz vuln ## everything

@@ -152,8 +152,8 @@ func shared(list []caddyhttp.MiddlewareHandler) (console, app bool) {
 	return console, app
 }
 
-// consoleOrigins are the addresses of the consoles, in the order of their names.
-func (a *App) consoleOrigins() []string {
+// consoleSites are the hosts with a console.
+func (a *App) consoleSites() sites {
 	var list []protectedSite
 	for _, s := range a.servers() {
 		for i := range s.Routes {
@@ -165,10 +165,8 @@ func (a *App) consoleOrigins() []string {
 			}
 		}
 	}
-	if list == nil {
-		return nil
-	}
-	return newSites(&App{InsecureHTTP: a.InsecureHTTP}, list).origins
+	// The one address that "origin" names is an app's.
+	return newSites(&App{InsecureHTTP: a.InsecureHTTP}, list)
 }
 
 var (

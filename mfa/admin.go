@@ -51,7 +51,7 @@ func (a *Administration) Invite(ctx context.Context, in InviteInput) (token stri
 		a.refused(ctx, invited, what, err)
 		return "", nil, err
 	}
-	info := userInfo(invited)
+	info := a.userInfo(invited)
 	return token, &info, nil
 }
 
@@ -117,6 +117,9 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 		// Somebody who was invited elsewhere is nobody of this organization.
 		return nil, ErrNameTaken
 	}
+	if err := a.mayLink(u); err != nil {
+		return u, err
+	}
 	if len(u.Password) > 0 {
 		return u, ErrNameTaken // the account is in use; reset-password is for that
 	}
@@ -131,7 +134,7 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 			}
 			// Asked again in the write: they may have been made a member elsewhere, or
 			// an administrator, since.
-			if err := a.may(ChangeUsers, u); err != nil {
+			if err := a.mayLink(u); err != nil {
 				return ErrNameTaken
 			}
 			fill(u)
@@ -141,6 +144,19 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 		*token = t
 		return err
 	})
+}
+
+// mayLink is may for a link with which somebody becomes that user. Groups say to apps
+// what somebody may do, and an organization's administrator gives none: nor do they get
+// an account that has some (AC-224).
+func (a *Administration) mayLink(u *User) error {
+	if err := a.may(ChangeUsers, u); err != nil {
+		return err
+	}
+	if a.actor.Organization != "" && len(u.Groups) > 0 {
+		return ErrRole
+	}
+	return nil
 }
 
 // filling checks what an invitation says of the person and returns what writes it.

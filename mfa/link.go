@@ -91,7 +91,7 @@ func (g *Gate) redeems(c *Challenge, maker *Administration, u *User) bool {
 	case c.Purpose == ForForgotten:
 		return g.provenAddress(u, Email, string(c.Data))
 	}
-	return maker.may(ChangeUsers, u) == nil
+	return maker.mayLink(u) == nil
 }
 
 // OpenLink says what a link is good for, without spending it. ErrExpired for one
