@@ -61,6 +61,7 @@ type (
 		Status      string            `json:"status"`
 		Required    bool              `json:"required"`
 		Score       mfa.Score         `json:"score"`
+		Campaign    *promptDocument   `json:"campaign,omitempty"`
 		CanReplace  bool              `json:"can_replace_last"`
 		Factors     []factorDocument  `json:"factors"`
 		BackupCodes codesDocument     `json:"backup_codes"`
@@ -68,6 +69,13 @@ type (
 		Sessions    []sessionDocument `json:"sessions"`
 		Devices     []deviceDocument  `json:"devices"`
 		Notices     []noticeDocument  `json:"notices"`
+	}
+	promptDocument struct {
+		Organization string     `json:"organization,omitempty"`
+		Factors      []mfa.Kind `json:"factors"`
+		Deadline     time.Time  `json:"deadline"`
+		DaysLeft     int        `json:"days_left"`
+		Required     bool       `json:"required"`
 	}
 	userDocument struct {
 		Name          string   `json:"name"`
@@ -177,9 +185,17 @@ func (a *API) readAccount(c *call) (any, error) {
 			Organizations: append([]string{}, account.Organizations...), CanRename: account.Local, CanEmail: account.CanEmail,
 		},
 		Status: statusOf(account), Required: account.Required, Score: account.Score, CanReplace: account.CanReplace,
-		Factors: factorsOf(account), BackupCodes: codesOf(account), Choices: choicesOf(account),
+		Campaign: promptOf(account.Campaign),
+		Factors:  factorsOf(account), BackupCodes: codesOf(account), Choices: choicesOf(account),
 		Sessions: sessionsOf(account), Devices: devicesOf(account), Notices: noticesOf(account),
 	}, nil
+}
+
+func promptOf(p *mfa.CampaignPrompt) *promptDocument {
+	if p == nil {
+		return nil
+	}
+	return &promptDocument{p.Organization, p.Factors.List(), p.Deadline, p.DaysLeft, p.Required}
 }
 
 func statusOf(a *mfa.Account) string {

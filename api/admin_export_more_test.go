@@ -116,6 +116,28 @@ func (g *onStore) As(a mfa.Actor) *mfa.Administration {
 	return g.o.gateOn(g.store).As(a)
 }
 
+// undecided is a gate that lets an administrator not in, and cannot say why.
+type undecided struct{ *mfa.Gate }
+
+func (undecided) Administrator(context.Context, *mfa.Place, mfa.SessionID, mfa.OrganizationID, bool) (*mfa.Administrator, error) {
+	return nil, mfa.ErrNotAllowed
+}
+
+func (undecided) State(context.Context, *mfa.Place, mfa.SessionID) (*mfa.State, error) {
+	return nil, errors.New("the disk is gone")
+}
+
+// Where it cannot be found out what somebody owes, nobody is let in.
+func TestAdmin_UnknownDebt(t *testing.T) {
+	o := newOffice(t)
+	var err error
+	o.api, err = api.New(api.Config{Gate: undecided{o.gate}, Guard: o.guard, Now: o.clock.Now})
+	must(t, err)
+	if a := o.root.ask(http.MethodGet, admin+"/users", "", http.StatusServiceUnavailable); a.reason() != "unavailable" {
+		t.Errorf("%s", a.raw)
+	}
+}
+
 // With the store down nobody is let in, whatever they hold.
 func TestAdmin_StoreDown(t *testing.T) {
 	o := newOffice(t)

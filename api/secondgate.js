@@ -15,6 +15,7 @@
 			add_factor: "Add a second step, so that a stolen password is not enough.",
 			make_backup_codes: "Make backup codes, so that a lost phone does not lock you out.",
 			renew_backup_codes: "Your backup codes are running out. Make new ones.",
+			campaign: "Please set up a second step by DATE.",
 			other: "Your account can be protected better.",
 		},
 		de: {
@@ -23,6 +24,7 @@
 			add_factor: "Richten Sie einen zweiten Schritt ein, damit ein gestohlenes Passwort nicht ausreicht.",
 			make_backup_codes: "Erstellen Sie Backup-Codes, damit ein verlorenes Telefon Sie nicht aussperrt.",
 			renew_backup_codes: "Ihre Backup-Codes gehen zur Neige. Erstellen Sie neue.",
+			campaign: "Bitte richten Sie bis zum DATE einen zweiten Schritt ein.",
 			other: "Ihr Konto lässt sich besser schützen.",
 		},
 	};
@@ -75,12 +77,14 @@
 	async function banner({ into = document.body, days = 7, lang = document.documentElement.lang || navigator.language } = {}) {
 		const answer = await ask("account");
 		if (!answer.ok) return null; // something is owed first
-		const { score } = await answer.json();
-		const advice = score.advice.length > 0 && score.advice[0].advice;
-		if (!advice || !["unprotected", "fair"].includes(score.level) || putAway(advice)) return null;
+		const { score, campaign } = await answer.json();
+		const better = ["unprotected", "fair"].includes(score.level) && score.advice.length > 0 && score.advice[0].advice;
+		const advice = campaign ? "campaign" : better;
+		if (!advice || putAway(advice)) return null;
 
 		const language = /^de\b/i.test(lang) ? "de" : "en";
 		const text = words[language];
+		const until = campaign && new Date(campaign.deadline).toLocaleDateString(language, { dateStyle: "long" });
 		const host = document.createElement("secondgate-banner");
 		host.lang = language;
 		const shadow = host.attachShadow({ mode: "open" });
@@ -97,7 +101,7 @@
 			} catch { /* it comes again */ }
 		});
 		section.append(
-			element("p", Object.hasOwn(text, advice) ? text[advice] : text.other),
+			element("p", (Object.hasOwn(text, advice) ? text[advice] : text.other).replace("DATE", until)),
 			element("a", text.act, { href: address(root + "account") }),
 			dismiss,
 		);

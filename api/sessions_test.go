@@ -272,6 +272,25 @@ func TestActivity(t *testing.T) {
 }
 
 // B33: the score says what would raise it.
+// B37: who has not reached the goal of a campaign is told so, and nobody else.
+func TestAccount_Campaign_B37(t *testing.T) {
+	w := newWorld(t)
+	b := w.person("alice")
+	campaign := func() any { return b.ask(http.MethodGet, accountPath, "", http.StatusOK).body["campaign"] }
+	err := w.gate.As(mfa.OnMachine()).SetCampaign(t.Context(), mfa.CampaignInput{Factors: mfa.KindsOf(mfa.Passkey), Deadline: w.clock.Now().Add(72 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := campaign().(map[string]any)
+	if c["days_left"] != 3.0 || c["required"] != false || len(c["factors"].([]any)) != 1 {
+		t.Errorf("%v", c)
+	}
+	b.addPasskey("Laptop")
+	if c := campaign(); c != nil {
+		t.Errorf("told after the goal was reached: %v", c)
+	}
+}
+
 func TestAccount_Score(t *testing.T) {
 	w := newWorld(t)
 	b := w.person("alice")

@@ -188,16 +188,16 @@ func TestCommands_Keys(t *testing.T) {
 		says(t, g.run(t, exitNotFound, "keys", "revoke", id), "secondgate mfa keys list")
 		says(t, g.run(t, 0, "keys", "list"), "No keys.")
 		g.refusals(t, exitRefused, "keys", map[string]string{
-			"create x":                                  "say what the key is to open",
-			"create x --scope everything":               "there are users:read",
-			"create x --scope users:read --for 5m":      "from one hour to 366 days",
-			"create x --scope users:read --for 400d":    "from one hour to 366 days",
-			"create":                                    "Give it a name",
-			"create x y --scope users:read":             "one word too many",
-			"revoke":                                    "which key?",
-			"revoke a b":                                "one word too many",
-			"nonsense":                                  "there is no command",
-			"list all":                                  "one word too many",
+			"create x":                               "say what the key is to open",
+			"create x --scope everything":            "there are users:read",
+			"create x --scope users:read --for 5m":   "from one hour to 366 days",
+			"create x --scope users:read --for 400d": "from one hour to 366 days",
+			"create":                                 "Give it a name",
+			"create x y --scope users:read":          "one word too many",
+			"revoke":                                 "which key?",
+			"revoke a b":                             "one word too many",
+			"nonsense":                               "there is no command",
+			"list all":                               "one word too many",
 			"create x --scope users:read --scope users": "there are users:read",
 		})
 	})

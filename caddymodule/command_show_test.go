@@ -71,6 +71,26 @@ func TestShow_Golden(t *testing.T) {
 			{At: at, Name: mfa.EventAdmin, Reason: "not_found", UserName: "nobody", Detail: "unlock"},
 		}}},
 		{"audit_none", opAudit, adminAnswer{Events: []mfa.Event{}}},
+		{"sessions", opSessions, adminAnswer{Sessions: []sessionInfo{{Handle: "4f1c9a", Host: "app.example.com", Agent: "Firefox on Linux", Network: "192.0.2.0/24", Created: at, LastSeen: at}}}},
+		{"sessions_none", opEndSessions, adminAnswer{Done: "Every session of alice has ended.", Sessions: []sessionInfo{}}},
+		{"key", opKeyCreate, adminAnswer{Secret: "sg_0123456789abcdef_secret", Expires: at, Key: &keyInfo{ID: "0123456789abcdef", Scopes: []string{"users:read", "users:write"}, Organization: "acme"}}},
+		{"keys", opKeyList, adminAnswer{Keys: []keyInfo{{ID: "0123456789abcdef", Name: "on boarding", Scopes: []string{"users:read"}, By: "alice", Created: at, Expires: at, LastUsed: at, LastNetwork: "192.0.2.0/24"}}}},
+		{"keys_none", opKeyList, adminAnswer{Keys: []keyInfo{}}},
+		{"coverage", opCoverage, adminAnswer{Coverage: &mfa.Coverage{Users: 240, Factors: map[mfa.Kind]int{mfa.Passkey: 90, mfa.TOTP: 160, mfa.BackupCode: 230}, None: 3, Stopped: 3, PhishingResistant: 90}}},
+		{"coverage_none", opCoverage, adminAnswer{Coverage: &mfa.Coverage{Organization: "acme"}}},
+		{"forecast", opForecast, adminAnswer{Forecast: &mfa.Forecast{
+			Organization: "acme", Users: 240, Stopped: 3, Closed: true, Next: "b", Page: []mfa.UserInfo{{Name: "bob", DisplayName: "Bob B.", LastSignIn: at, LastHost: "app.example.com"}},
+		}}},
+		{"policy_test", opPolicyTest, adminAnswer{Test: &mfa.PolicyTest{
+			Changes: []mfa.FieldChange{{Field: "factors", Before: "passkey totp", After: "passkey"}}, Users: 240, Stopped: 3, WouldStop: 97, Closed: true,
+		}}},
+		{"policy_test_lockout", opPolicyTest, adminAnswer{Test: &mfa.PolicyTest{Refused: "no administrator could sign in any more: alice has no second factor", Lockout: true, Changes: []mfa.FieldChange{{Field: "grace", Before: "0", After: "7d"}}}}},
+		{"access", opAccess, adminAnswer{Access: &mfa.Access{
+			User: "alice", URL: "https://app.example.com/x", Asks: []mfa.AccessAsk{{What: "require on", From: "policy: default"}, {What: "fresh 5m", From: "route: mfa /x (server srv0)"}},
+			Factors: []mfa.AccessFactor{{Kind: mfa.TOTP, Name: "Phone", Counts: true}, {Kind: mfa.Passkey, Why: "it was made for other.example.com"}},
+			Steps:   []mfa.AccessStep{{With: "the password", Action: "verify", Reason: mfa.ReasonNotVerified, Factors: []mfa.Kind{mfa.TOTP}, Why: "Because."}},
+			Notes:   []string{"A note."},
+		}}},
 		{"explain", opExplain, adminAnswer{Explanation: mfa.ExplainEvent(&mfa.Event{
 			At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com",
 			Decision: "K7QX2MPLDN4A", Session: "0123456789ab",

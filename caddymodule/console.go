@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -50,13 +51,30 @@ func (h *ConsoleHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	arrived := asArrived(r)
+	if isHealth(arrived) {
+		h.app.serveHealth(w, arrived)
+		return nil
+	}
 	v, err := h.app.enter(r.Context())
 	if err != nil {
 		unavailable(w, r)
 		return nil
 	}
 	defer v.leave()
-	v.console.ServeHTTP(guard.Plain(w), asArrived(r))
+	// Pages are logged as they are on the host of an app.
+	front := &Handler{app: h.app, logger: h.app.logger}
+	req, err := v.guard.Glance(arrived)
+	switch {
+	case errors.Is(err, guard.ErrPlainHTTP) && strings.HasPrefix(arrived.URL.Path, assetPath):
+		v.console.ServeHTTP(guard.Plain(w), arrived)
+	case err != nil:
+		front.reject(v.guard, w, arrived, err)
+	case h.app.servesRelated(arrived, &req):
+		serveRelated(w, h.app.RelatedOrigins)
+	default:
+		front.page(v.console, w, arrived, &req)
+	}
 	return nil
 }
 
@@ -134,8 +152,8 @@ func shared(list []caddyhttp.MiddlewareHandler) (console, app bool) {
 	return console, app
 }
 
-// consoleOrigins are the addresses of the consoles, in the order of their names.
-func (a *App) consoleOrigins() []string {
+// consoleSites are the hosts with a console.
+func (a *App) consoleSites() sites {
 	var list []protectedSite
 	for _, s := range a.servers() {
 		for i := range s.Routes {
@@ -147,10 +165,8 @@ func (a *App) consoleOrigins() []string {
 			}
 		}
 	}
-	if list == nil {
-		return nil
-	}
-	return newSites(&App{InsecureHTTP: a.InsecureHTTP}, list).origins
+	// The one address that "origin" names is an app's.
+	return newSites(&App{InsecureHTTP: a.InsecureHTTP}, list)
 }
 
 var (

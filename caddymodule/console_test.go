@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -78,6 +80,9 @@ func TestConsole_AC155_OnlyOnItsHost(t *testing.T) {
 		if got := fmt.Sprint(res.StatusCode, " ", res.Header.Get("Location")); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
+	}
+	if res, body := g.get("/.mfa/health", nil); res.StatusCode != http.StatusOK || !strings.Contains(body, "ok") {
+		t.Errorf("the health: %d %s", res.StatusCode, body)
 	}
 	if res, body := g.get("/.mfa/sign-in?to=admin", nil); res.StatusCode != http.StatusOK || strings.Contains(body, "acme") {
 		t.Errorf("the sign-in page: %d", res.StatusCode)
@@ -211,4 +216,27 @@ func (g *gateway) user(name string) *mfa.User {
 	u, err := g.generation().pooled.store.store.UserByKey(g.t.Context(), mfa.SubjectKey(mfa.LocalSource, name))
 	g.must(err)
 	return u
+}
+
+// The start names the consoles beside the apps, and warns of one that nobody can use:
+// over plain http, or where the sign-in of the apps does not reach.
+func TestConsole_IsNamedAtTheStart(t *testing.T) {
+	g := newGateway(t)
+	lines := filepath.Join(g.dir, "all.log")
+	text, own := g.console("domain example.com")
+	text += "\nhttp://console.example.org:" + g.port + " {\n\tmfa_console\n}\n"
+	g.mustLoad(strings.Replace(text, "\tmfa {", "\tlog {\n\t\toutput file "+lines+"\n\t}\n\tmfa {", 1))
+	raw, err := os.ReadFile(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"msg":"the gate is up","protects":\["http://` + g.host + `"\],"consoles":\["http://` + own + `","https://console.example.org"\]`,
+		`"msg":"this site is served over plain http[^"]*","site":"http://console.example.org:` + g.port + `"`,
+		`"msg":"a protected host is not within the domain[^"]*","host":"console.example.org"`,
+	} {
+		if !regexp.MustCompile(want).Match(raw) {
+			t.Errorf("there is no line like %s in\n%s", want, raw)
+		}
+	}
 }

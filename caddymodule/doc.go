@@ -3,6 +3,7 @@
 //
 //   - app.go: the app "mfa", which holds the configuration of the gateway;
 //   - handler.go: the HTTP handler "mfa", which stands in front of an app;
+//   - console.go: the handler "mfa_console", which has a host to itself;
 //   - caddyfile.go: the global option and the directive of the same name;
 //   - store.go: the namespace mfa.stores and the embedded store;
 //   - runtime.go: what outlives a reload, and who may still use it;

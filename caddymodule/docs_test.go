@@ -100,3 +100,25 @@ func checkFormat(t *testing.T, file string, line int, text string) {
 		t.Errorf("%s:%d: not as \"secondgate fmt\" writes it:\n%s", file, line, want)
 	}
 }
+
+// Every option of the Caddyfile is described, under its name.
+func TestDocs_NameEveryOption(t *testing.T) {
+	raw, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	renamed := map[string]string{"senders": "sender", "organizations": "organization", "match": "mfa [MATCHER]"}
+	for _, module := range []any{caddymodule.App{}, caddymodule.Organization{}, caddymodule.Local{}, caddymodule.SMS{}, caddymodule.Session{}, caddymodule.Brand{}, caddymodule.BadgerStore{}, caddymodule.Handler{}} {
+		kind := reflect.TypeOf(module)
+		for i := range kind.NumField() {
+			option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if other := renamed[option]; other != "" {
+				option = other
+			}
+			if option != "" && option != "dir" && !strings.Contains(text, "`"+option) {
+				t.Errorf("%s: nothing tells of %q", kind.Name(), option)
+			}
+		}
+	}
+}

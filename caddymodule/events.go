@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -100,13 +101,14 @@ func eventFields(e mfa.Event) []eventField {
 // announce says what the gateway was started with, and what an administrator
 // should know about it.
 func (a *App) announce(g *generation) {
-	protected := a.sites()
+	protected, consoles := a.sites(), a.consoleSites()
 	policy := g.policies.Current() // with what is stored
 	if policy == nil {
 		policy = &a.policy
 	}
 	a.logger.Info("the gate is up",
 		zap.Strings("protects", protected.origins),
+		zap.Strings("consoles", consoles.origins),
 		zap.String("store", a.store.place()),
 		zap.String("factors", policy.Factors.String()),
 		zap.Bool("required", !policy.Optional),
@@ -134,12 +136,12 @@ func (a *App) announce(g *generation) {
 				zap.String("organization", string(id)))
 		}
 	}
-	a.warnOfSites(protected)
+	a.warnOfSites(protected, consoles)
 	a.firstStart(g)
 }
 
 // warnOfSites says what is the matter with the sites that are protected.
-func (a *App) warnOfSites(protected sites) {
+func (a *App) warnOfSites(protected, consoles sites) {
 	if a.handlers == 0 && a.consoles == 0 {
 		a.logger.Warn("nothing is protected: there are global options for mfa, but no site has the directive; write in each site that needs it: mfa")
 	}
@@ -147,13 +149,13 @@ func (a *App) warnOfSites(protected sites) {
 		a.logger.Warn("several hosts are protected and no domain is set: people sign in, and set up a passkey, once for each host; to share them write in the mfa block: domain example.com",
 			zap.Strings("hosts", protected.origins))
 	}
-	for _, host := range protected.hosts {
+	for _, host := range slices.Concat(protected.hosts, consoles.hosts) {
 		if a.Domain != "" && host != "" && host != a.Domain && !strings.HasSuffix(host, "."+a.Domain) {
 			a.logger.Warn("a protected host is not within the domain, so people sign in there apart and their passkeys do not work there; change the one or the other",
 				zap.String("host", host), zap.String("domain", a.Domain))
 		}
 	}
-	for _, name := range protected.plain {
+	for _, name := range slices.Concat(protected.plain, consoles.plain) {
 		// It would only be seen when somebody opens it, and then by everybody.
 		a.logger.Warn("this site is served over plain http, which is refused everywhere but on localhost. Either let Caddy serve https (write the site without http://), or, where a proxy in front ends TLS, name it in servers { trusted_proxies … } or say origin https://HOST in the mfa block; insecure_http is for trials in a closed network",
 			zap.String("site", name))

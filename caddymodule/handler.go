@@ -208,8 +208,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 		return w, nil, nil
 	}
 
-	read := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if read && path == related.Path && h.app.Domain != "" && req.Host == h.app.Domain && len(h.app.RelatedOrigins) > 0 {
+	if h.app.servesRelated(r, &req) {
 		serveRelated(w, h.app.RelatedOrigins)
 		return w, nil, nil
 	}
@@ -248,6 +247,13 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 		}
 	}
 	return w, r, nil
+}
+
+// servesRelated reports whether the request asks which origins share the domain's passkeys,
+// at the one host where browsers look for it.
+func (a *App) servesRelated(r *http.Request, req *guard.Request) bool {
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	return read && req.Path == related.Path && a.Domain != "" && req.Host == a.Domain && len(a.RelatedOrigins) > 0
 }
 
 // serveRelated tells browsers which origins may use the domain's passkeys. It is

@@ -100,8 +100,8 @@ func runExample(t *testing.T, binary string, env ...string) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	site, app, admin := freePort(t), freePort(t), freePort(t)
-	text := strings.NewReplacer("localhost:8080", "localhost:"+site, "localhost:3000", "localhost:"+app).Replace(string(raw))
+	site, console, app, admin := freePort(t), freePort(t), freePort(t), freePort(t)
+	text := strings.NewReplacer("localhost:8080", "localhost:"+site, "localhost:8081", "localhost:"+console, "localhost:3000", "localhost:"+app).Replace(string(raw))
 	text = strings.Replace(text, "\n\tmfa {", "\n\tadmin localhost:"+admin+"\n\tmfa {", 1)
 	if err := os.WriteFile(filepath.Join(dir, "Caddyfile.example"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,10 @@ func runExample(t *testing.T, binary string, env ...string) {
 	start("run", "--config", "Caddyfile.example")
 
 	get := func(path string) (int, string, string) {
-		r, err := http.NewRequest(http.MethodGet, "http://localhost:"+site+path, nil)
+		if path[0] == '/' {
+			path = ":" + site + path
+		}
+		r, err := http.NewRequest(http.MethodGet, "http://localhost"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,6 +164,12 @@ func runExample(t *testing.T, binary string, env ...string) {
 	}
 	if code, body, _ := get("/.mfa/sign-in"); code != http.StatusOK || !strings.Contains(body, "Secondgate demo") {
 		t.Errorf("the sign-in page: %d", code)
+	}
+	if code, _, to := get(":" + console + "/"); code != http.StatusSeeOther || to != "/.mfa/admin" {
+		t.Errorf("the console: %d to %q", code, to)
+	}
+	if code, _, _ := get("/.mfa/admin"); code != http.StatusNotFound {
+		t.Errorf("the console beside the app: %d", code)
 	}
 	var link []byte
 	waitFor(t, "the link for the first account", func() bool {

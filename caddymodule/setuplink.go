@@ -110,7 +110,7 @@ func (a *App) linkOrigin() string {
 	if list := a.sites().origins; len(list) > 0 {
 		return list[0]
 	}
-	if list := a.consoleOrigins(); len(list) > 0 {
+	if list := a.consoleSites().origins; len(list) > 0 {
 		return list[0] // there is no app yet
 	}
 	return "https://localhost"

@@ -19,12 +19,14 @@ func startDemo(t *testing.T, change func(site string) string) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := change(strings.NewReplacer(":8080", ":{$PORT}", "localhost:3000", "localhost:{$DEMO}").Replace(string(example)))
-	if strings.Count(site, "{$PORT}") != 1 || strings.Count(site, "{$DEMO}") != 1 {
-		t.Fatalf("the example's ports moved:\n%s", example)
+	site := change(strings.NewReplacer(":8080", ":{$PORT}", ":8081", ":{$CONSOLE}", "localhost:3000", "localhost:{$DEMO}").Replace(string(example)))
+	for _, port := range []string{"{$PORT}", "{$CONSOLE}", "{$DEMO}"} {
+		if strings.Count(site, port) != 1 {
+			t.Fatalf("the example's ports moved:\n%s", example)
+		}
 	}
 	demo := "localhost:" + strconv.Itoa(freePort(t))
-	gw := prepare(t, site, "DEMO="+strings.TrimPrefix(demo, "localhost:"))
+	gw := prepare(t, site, "DEMO="+strings.TrimPrefix(demo, "localhost:"), "CONSOLE="+strconv.Itoa(freePort(t)))
 	app := exec.Command(gw.bin, "mfa", "demo", "--listen", demo)
 	app.Env, app.SysProcAttr = gw.environment(), childAttributes()
 	if err := app.Start(); err != nil {
@@ -69,6 +71,15 @@ func TestBrowser_Demo(t *testing.T) {
 	b.see("You’re signed out")
 	b.goTo("/public/")
 	b.see("Nobody told this app who you are.")
+
+	// The console has a port, and so a sign-in, of its own. The passkey is the same.
+	console, _ := strings.CutPrefix(gw.env[len(gw.env)-1], "CONSOLE=")
+	b.goTo("http://localhost:" + console + "/")
+	b.signIn("alice")
+	b.see("Verify it’s you")
+	b.button("Use passkey")
+	b.see("People")
+	b.says("alice")
 }
 
 var makeRun = flag.Bool("makerun", false, "measure the time from \"make run\" to the app in the browser; ports 8080, 3000 and 2019 must be free")

@@ -205,6 +205,9 @@ func (g *Gate) verified(ctx context.Context, s *Session, id UserID, k Kind, addr
 			}
 			u.Email, u.EmailVerified = address, true
 		case k == SMS && (u.Phone == address || u.Phone == ""):
+			if u.Phone == "" && s.Complete {
+				u.PhoneChanged = g.now()
+			}
 			u.Phone, u.PhoneVerified = address, true
 		}
 		return nil
@@ -224,7 +227,7 @@ func (g *Gate) verified(ctx context.Context, s *Session, id UserID, k Kind, addr
 func (g *Gate) onFile(u *User) *VerifiedAddress {
 	have := g.cfg.Post.Channels()
 	for _, a := range []VerifiedAddress{{Kind: Email, Address: u.Email}, {Kind: SMS, Address: u.Phone}} {
-		if a.Address == "" || !have.Has(a.Kind) || a.Kind == Email && !g.recovers(u) {
+		if a.Address == "" || !have.Has(a.Kind) || !g.recovers(u, a.Kind) {
 			continue
 		}
 		if address, err := g.cfg.SentCodes.Address(a.Kind, a.Address); err == nil {

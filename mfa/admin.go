@@ -51,7 +51,7 @@ func (a *Administration) Invite(ctx context.Context, in InviteInput) (token stri
 		a.refused(ctx, invited, what, err)
 		return "", nil, err
 	}
-	info := userInfo(invited)
+	info := a.userInfo(invited)
 	return token, &info, nil
 }
 
@@ -93,7 +93,7 @@ func (a *Administration) invite(ctx context.Context, in InviteInput, what string
 	}
 	fill(u)
 	return u, a.act(ctx, u, what, func() error {
-		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -117,11 +117,14 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 		// Somebody who was invited elsewhere is nobody of this organization.
 		return nil, ErrNameTaken
 	}
+	if err := a.mayLink(u); err != nil {
+		return u, err
+	}
 	if len(u.Password) > 0 {
 		return u, ErrNameTaken // the account is in use; reset-password is for that
 	}
 	return u, a.act(ctx, u, what, func() error {
-		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, nil)
+		t, id, err := a.g.makeLink(ctx, ForInvitation, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -131,7 +134,7 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 			}
 			// Asked again in the write: they may have been made a member elsewhere, or
 			// an administrator, since.
-			if err := a.may(ChangeUsers, u); err != nil {
+			if err := a.mayLink(u); err != nil {
 				return ErrNameTaken
 			}
 			fill(u)
@@ -141,6 +144,19 @@ func (a *Administration) inviteAgain(ctx context.Context, name, what string, fil
 		*token = t
 		return err
 	})
+}
+
+// mayLink is may for a link with which somebody becomes that user. Groups say to apps
+// what somebody may do, and an organization's administrator gives none: nor do they get
+// an account that has some (AC-224).
+func (a *Administration) mayLink(u *User) error {
+	if err := a.may(ChangeUsers, u); err != nil {
+		return err
+	}
+	if a.actor.Organization != "" && len(u.Groups) > 0 {
+		return ErrRole
+	}
+	return nil
 }
 
 // filling checks what an invitation says of the person and returns what writes it.
@@ -248,7 +264,7 @@ func (a *Administration) ResetPassword(ctx context.Context, id UserID) (token st
 		return a.own(u)
 	}
 	err = a.changeAny(ctx, id, "reset-password", check, func(u *User) error {
-		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, nil)
+		t, link, err := a.g.makeLink(ctx, ForPasswordReset, u.ID, InvitationLife, a.warrant())
 		if err != nil {
 			return err
 		}
@@ -417,7 +433,8 @@ func rolesText(role Role, of []OrganizationID) string {
 	return text
 }
 
-// unlessLast does what takes an administrator away, unless nobody else would be left. Two
+// unlessLast does what takes an administrator away, unless nobody else would be left who
+// can sign in. Two
 // who take each other's role away come one after the other, and the second is refused.
 func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() error) error {
 	a.g.roles.Lock()
@@ -427,11 +444,15 @@ func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() er
 		return err
 	}
 	if u.Admin && !u.Disabled {
-		others, err := administrators(ctx, a.g.cfg.Store, 2)
+		others, err := administrators(ctx, a.g.cfg.Store, maxLockoutLook)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(others, func(o *User) bool { return o.ID != id }) {
+		others = slices.DeleteFunc(others, func(o *User) bool { return o.ID == id })
+		// One who cannot come in is nobody to leave it to.
+		now := a.g.Standing()
+		can := func(u *User) bool { return CanSignIn(now.Policy, now.Ways, u, a.g.now()) }
+		if len(others) == 0 || can(u) && !slices.ContainsFunc(others, can) {
 			return ErrLastAdministrator
 		}
 	}

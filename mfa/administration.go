@@ -32,6 +32,8 @@ type Actor struct {
 	Network string
 	Host    string
 	Session string // truncated hash of the session's ID
+
+	key string // the ID of the key, where it is a program with one
 }
 
 // OnMachine returns the actor of commands on the machine itself. Whoever may run them may

@@ -223,7 +223,7 @@ func (g *Gate) actorOf(ctx context.Context, at *Place, k *APIKey, secret string)
 	}
 	a := Actor{
 		Powers: k.Powers, Organization: k.Organization, User: k.By, Name: "key " + k.Name,
-		Network: at.Network, Host: at.Host,
+		Network: at.Network, Host: at.Host, key: k.ID,
 	}
 	if k.By != "" {
 		u, err := g.cfg.Store.User(ctx, k.By)
@@ -240,7 +240,7 @@ func (g *Gate) actorOf(ctx context.Context, at *Place, k *APIKey, secret string)
 	if a.Powers == 0 {
 		return Actor{}, ErrRejected
 	}
-	if now.Sub(k.LastUsed) >= keyTouch || k.LastNetwork != at.Network {
+	if now.Sub(k.LastUsed) >= keyTouch {
 		// Best effort: that it was used just now is no reason to refuse it.
 		_ = g.cfg.Store.UpdateAPIKey(ctx, k.ID, func(k *APIKey) error {
 			k.LastUsed, k.LastNetwork = now, at.Network

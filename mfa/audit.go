@@ -67,7 +67,31 @@ func (a *Administration) Activity(ctx context.Context, id UserID, after string, 
 	if _, err := a.user(ctx, ReadUsers, id); err != nil {
 		return nil, "", err
 	}
-	return a.g.events(ctx, EventQuery{User: id}, after, limit)
+	page, next, err = a.g.events(ctx, EventQuery{User: id}, after, limit)
+	if of := a.actor.Organization; of != "" {
+		for i := range page {
+			page[i].within(of, a.actor.User)
+		}
+	}
+	return page, next, err
+}
+
+// within takes out of the event what is not for an administrator of that organization to
+// see: in which others the user is or has a role, and from where somebody else administrates.
+// Whoever may read the audit log sees all of it.
+func (e *Event) within(of OrganizationID, reader UserID) {
+	if e.Name != EventAdmin || e.ActorID != "" && e.ActorID == reader {
+		return
+	}
+	e.Network, e.Host, e.Session, e.Agent, e.ActorID = "", "", "", "", ""
+	words := strings.Fields(e.Detail)
+	switch {
+	case len(words) == 0:
+	case words[0] == "role", words[0] == "invite":
+		e.Detail = words[0]
+	case slices.Contains(words, "organization") && words[len(words)-1] != string(of):
+		e.Detail = strings.Join(words[:len(words)-1], " ")
+	}
 }
 
 func (g *Gate) events(ctx context.Context, q EventQuery, after string, limit int) (page []Event, next string, err error) {

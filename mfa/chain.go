@@ -33,7 +33,7 @@ func (e Event) Chained(number uint64, before string) (Event, error) {
 	e.At = e.At.UTC()
 	for _, text := range []*string{
 		(*string)(&e.Name), &e.Reason, (*string)(&e.User), &e.UserName, (*string)(&e.Factor), &e.Session, &e.Network,
-		&e.Host, &e.Decision, &e.Detail, &e.Actor, (*string)(&e.ActorID),
+		&e.Host, &e.Agent, &e.Decision, &e.Detail, &e.Actor, (*string)(&e.ActorID),
 	} {
 		*text = strings.ToValidUTF8(*text, "\uFFFD")
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -214,5 +215,35 @@ func TestEvent_Chained_survivesWritingAndReading(t *testing.T) {
 	}
 	if _, err := (mfa.Event{At: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}).Chained(1, ""); err == nil {
 		t.Error("a time that cannot be written is chained")
+	}
+}
+
+// AC-231: no text of an event may break the chain, whatever stands in it: what is read
+// back is what was hashed. A field that is added later is tried as well.
+func TestEvent_AC231_NoTextBreaksTheChain(t *testing.T) {
+	for _, text := range []string{"\xff", "\xed\xa0\x80", "a\u2028b", "\x1b[2J\x00", "<&>\"\\", "\ufffd", "e\u0301"} {
+		var e mfa.Event
+		v := reflect.ValueOf(&e).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.String {
+				v.Field(i).SetString(text)
+			}
+		}
+		e.At = time.Date(2026, 5, 1, 12, 0, 0, 123456789, time.FixedZone("", 5400))
+		kept, err := e.Chained(1, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read mfa.Event
+		line, err := json.Marshal(kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(line, &read); err != nil {
+			t.Fatal(err)
+		}
+		if err := new(mfa.Chain).Next(read); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }

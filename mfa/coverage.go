@@ -176,7 +176,7 @@ func (a *Administration) Forecast(ctx context.Context, of OrganizationID, after 
 			return nil, err
 		}
 		for _, u := range part {
-			f.Page = append(f.Page, userInfo(u))
+			f.Page = append(f.Page, a.userInfo(u))
 		}
 		if f.Next == "" || len(f.Page) >= limit {
 			break

@@ -32,7 +32,7 @@ func (g *Gate) ForgotPassword(ctx context.Context, at *Place, name string, link 
 	// tells nothing: budgets, a link, a record.
 	nobody := g.unknownNameCounter("forgotten", name).key
 	own, address, by := nobody, nobody, stranger
-	can := u != nil && !u.Disabled && u.EmailVerified && u.Email != "" && len(u.Password) > 0 && g.recovers(u)
+	can := u != nil && !u.Disabled && u.EmailVerified && u.Email != "" && len(u.Password) > 0 && g.recovers(u, Email)
 	if can {
 		// Strangers use up what is sent for any browser, not what is for the owner's.
 		own, address, by = string(u.ID)+":"+g.knownDevice(at, holderOf(u)), u.Email, g.askerOf(at, u)

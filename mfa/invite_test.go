@@ -83,10 +83,10 @@ func TestGate_Invite_Phone(t *testing.T) {
 // proven is proven no more when it is another one.
 func TestGate_Invite_PhoneAgain(t *testing.T) {
 	w := newWorld(t)
-	g := mfatest.NewDesk(w.gateThatSends("DE"))
+	g := w.gateThatSends("DE")
 	invite := func(phone string) *mfa.UserInfo {
-		as[string](t)(g.Invite(t.Context(), mfa.InviteInput{Name: "alice", Phone: phone}))
-		return as[*mfa.UserInfo](t)(g.UserInfo(t.Context(), "alice"))
+		as[string](t)(mfatest.NewDesk(g).Invite(t.Context(), mfa.InviteInput{Name: "alice", Phone: phone}))
+		return as[*mfa.UserInfo](t)(mfatest.NewDesk(g).UserInfo(t.Context(), "alice"))
 	}
 	info := invite("+4915112345678")
 	must(t, w.store.UpdateUser(t.Context(), info.ID, func(u *mfa.User) error { u.PhoneVerified = true; return nil }))

@@ -57,17 +57,41 @@ func (g *Gate) link(ctx context.Context, token string) (*Challenge, *User, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading user: %w", err)
 	}
-	if !g.redeems(c, u) {
+	maker, err := g.makerOf(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !g.redeems(c, maker, u) {
 		return nil, nil, ErrExpired
 	}
 	return c, u, nil
 }
 
+// makerOf returns who made a link, as they may administrate now; nil: nobody did, the
+// user asked for it. ErrExpired where they may do nothing any more.
+func (g *Gate) makerOf(ctx context.Context, c *Challenge) (*Administration, error) {
+	if c.Purpose == ForForgotten {
+		return nil, nil
+	}
+	maker, err := g.warranted(ctx, c.Data)
+	if isDenied(err) {
+		return nil, ErrExpired
+	}
+	return maker, err
+}
+
 // redeems reports whether the link is good for the user as the record stands. A newer
-// link, or the use of one, makes every older one worthless, and one that was sent to a
-// mailbox is good while that is the user's (AC-164).
-func (g *Gate) redeems(c *Challenge, u *User) bool {
-	return !u.Disabled && u.Link == c.ID && (c.Purpose != ForForgotten || g.provenAddress(u, Email, string(c.Data)))
+// link, or the use of one, makes every older one worthless. One that was sent to a
+// mailbox is good while that is the user's (AC-164), and one of an administrator while
+// they could make it again (AC-224).
+func (g *Gate) redeems(c *Challenge, maker *Administration, u *User) bool {
+	switch {
+	case u.Disabled, u.Link != c.ID:
+		return false
+	case c.Purpose == ForForgotten:
+		return g.provenAddress(u, Email, string(c.Data))
+	}
+	return maker.mayLink(u) == nil
 }
 
 // OpenLink says what a link is good for, without spending it. ErrExpired for one
@@ -187,11 +211,15 @@ func (f linkForm) fill(u *User) {
 
 // redeem sets the password of the user whom an invitation or a reset link is for.
 func (g *Gate) redeem(ctx context.Context, at *Place, c *Challenge, id UserID, form linkForm, now time.Time) (*User, error) {
+	maker, err := g.makerOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	var accepted User
 	// Of the moment at which this sign-in begins, and so for the next one.
 	changed := Notice{Kind: NoticePassword, At: now, Factor: Password, Agent: at.Agent, Network: at.Network}
-	err := g.cfg.Store.UpdateUser(ctx, id, func(u *User) error {
-		if !g.redeems(c, u) {
+	err = g.cfg.Store.UpdateUser(ctx, id, func(u *User) error {
+		if !g.redeems(c, maker, u) {
 			return ErrExpired
 		}
 		if c.Purpose != ForInvitation {

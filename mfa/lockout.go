@@ -204,6 +204,21 @@ func CheckLockout(ctx context.Context, users Users, before, after Standing, now 
 	if err != nil {
 		return err
 	}
+	if err := lockout(list, before, after, now); err != nil {
+		return err
+	}
+	// Strangers lock an administrator by wrong passwords. Who is out for that alone has
+	// still something to lose, or the guard would be theirs to switch off.
+	unlocked := make([]*User, len(list))
+	for i, u := range list {
+		without := *u
+		without.Locked = nil
+		unlocked[i] = &without
+	}
+	return lockout(unlocked, before, after, now)
+}
+
+func lockout(list []*User, before, after Standing, now time.Time) error {
 	could := false
 	var whys []string
 	for _, u := range list {

@@ -229,3 +229,38 @@ func TestAdministration_B35_LockoutUnreadable(t *testing.T) {
 		t.Error("it is done all the same")
 	}
 }
+
+// B35: a lock does not switch the guard off. Strangers can lock an administrator by wrong
+// passwords, and whoever is locked has all the more to lose. Nor does it stop the changes
+// that take nothing away.
+func TestAdministration_B35_LockedByStrangers(t *testing.T) {
+	w, _ := governedBy(t)
+	must(t, w.store.UpdateUser(t.Context(), "root", func(u *mfa.User) error { u.Locked = []mfa.Kind{mfa.Password}; return nil }))
+	must(t, w.machine().SetPolicy(t.Context(), "remember_device", []string{"1d"}, false))
+	wantsLockout(t, w.machine().SetPolicy(t.Context(), "enrollment", []string{"pass"}, false), "root")
+	// Of two of whom one is locked, the other must not be shut out.
+	other := lockoutUser(anApp)
+	other.ID, other.Handle, other.Subject, other.Name, other.Locked = "zoe", []byte("zoe"), "zoe", "zoe", []mfa.Kind{mfa.Password}
+	must(t, w.store.CreateUser(t.Context(), other))
+	must(t, w.store.UpdateUser(t.Context(), "root", func(u *mfa.User) error { u.Locked = nil; return nil }))
+	wantsLockout(t, w.machine().SetPolicy(t.Context(), "enrollment", []string{"pass"}, false), "root")
+}
+
+// B35 in two steps: a change that one administrator survives, and then that one's role.
+func TestAdministration_B35_LastWhoCanSignIn(t *testing.T) {
+	for name, take := range map[string]func(a *mfa.Administration) error{
+		"role":    func(a *mfa.Administration) error { return a.SetRole(t.Context(), "zoe", mfa.RoleNone, nil) },
+		"disable": func(a *mfa.Administration) error { return a.SetDisabled(t.Context(), "zoe", true) },
+	} {
+		w, _ := governedBy(t)
+		other := lockoutUser(anApp)
+		other.ID, other.Handle, other.Subject, other.Name = "zoe", []byte("zoe"), "zoe", "zoe"
+		must(t, w.store.CreateUser(t.Context(), other))
+		must(t, w.machine().SetPolicy(t.Context(), "enrollment", []string{"pass"}, false))
+		if err := take(w.machine()); !errors.Is(err, mfa.ErrLastAdministrator) {
+			t.Errorf("%s: %v: root has no factor, and can set none up", name, err)
+		}
+		must(t, w.machine().SetPolicy(t.Context(), "enrollment", []string{"open"}, false))
+		must(t, take(w.machine()))
+	}
+}

@@ -49,6 +49,7 @@ func (a *Administration) SetOrganization(ctx context.Context, in Organization, f
 	if force {
 		what += " (forced)"
 	}
+	// Nobody takes an administrator's role away between the look and the write.
 	a.g.roles.Lock()
 	defer a.g.roles.Unlock()
 	in, err := a.checkOrganization(ctx, in, force)

@@ -36,7 +36,7 @@ func (a *Administration) makePass(ctx context.Context, id UserID, purpose Purpos
 	expires = a.g.now().Add(min(life, MaxPassLife))
 	err = a.change(ctx, id, what, func(u *User) error {
 		secret := newPass()
-		err := a.g.cfg.Store.PutChallenge(ctx, &Challenge{ID: linkID(cleanPass(secret)), Purpose: purpose, User: u.ID, Expires: expires})
+		err := a.g.cfg.Store.PutChallenge(ctx, &Challenge{ID: linkID(cleanPass(secret)), Purpose: purpose, User: u.ID, Data: a.warrant(), Expires: expires})
 		if err == nil {
 			// Whoever wore out the tries before must not keep this one from its user.
 			err = a.g.unlock(ctx, u.ID, "pass")
@@ -67,6 +67,16 @@ func (g *Gate) takePass(ctx context.Context, at *Place, u *User, purpose Purpose
 	}
 	if err != nil {
 		return fmt.Errorf("reading a pass: %w", err)
+	}
+	maker, err := g.warranted(ctx, c.Data)
+	if err == nil {
+		err = maker.may(ChangeUsers, u)
+	}
+	if isDenied(err) {
+		return ErrRejected
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := g.cfg.Store.TakeChallenge(ctx, id); errors.Is(err, ErrNotFound) {
 		return ErrRejected

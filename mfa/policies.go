@@ -132,8 +132,6 @@ type Policies struct {
 	mending sync.Mutex // guards mended: when a read was tried again after it had failed
 	mended  time.Time
 	remove  func()
-
-	changing sync.Mutex // one change at a time, from what it looks at to its write
 }
 
 // PoliciesConfig is what Policies are made of. Every field without a note is required.
@@ -222,23 +220,11 @@ func (p *Policies) Stored(ctx context.Context) (PolicySettings, error) {
 // names, which can only be taken away from what is stored; *PolicyError where the policy
 // that comes of it, or an organization under it, could not be (rule B1).
 func (p *Policies) Set(ctx context.Context, change func(*PolicySettings) error) error {
-	return p.setIf(ctx, change, nil)
-}
-
-// setIf is Set where may, unless it is nil, answers nil to the policy before the change
-// and the one after it. It is asked before the write: it reads users.
-func (p *Policies) setIf(ctx context.Context, change func(*PolicySettings) error, may func(before, after *Policy) error) error {
-	p.changing.Lock()
-	defer p.changing.Unlock()
 	before := p.Current()
-	if after, err := p.preview(ctx, before, change); err != nil {
-		return err
-	} else if may != nil {
-		if err := may(before, after); err != nil {
-			return err
-		}
+	if before == nil {
+		return errNoPolicy
 	}
-	err := p.set(ctx, before, change)
+	err := p.store.UpdatePolicySettings(ctx, func(s *PolicySettings) error { return p.apply(before, s, change) })
 	if now := p.current.Load(); err == nil && now != nil && now.Off && !before.Off {
 		p.record(ctx, Event{Name: EventMFAOff, OK: true}) // rule B2
 	}
@@ -252,14 +238,12 @@ func (p *Policies) record(ctx context.Context, e Event) {
 	}
 }
 
-func (p *Policies) set(ctx context.Context, now *Policy, change func(*PolicySettings) error) error {
-	return p.store.UpdatePolicySettings(ctx, func(s *PolicySettings) error { return p.apply(now, s, change) })
-}
+var errNoPolicy = errors.New("the policy cannot be read now, and nobody is let in until it can be")
 
 // preview returns the policy that a change would make, or why there can be none.
 func (p *Policies) preview(ctx context.Context, now *Policy, change func(*PolicySettings) error) (*Policy, error) {
 	if now == nil {
-		return nil, errors.New("the policy cannot be read now, and nobody is let in until it can be")
+		return nil, errNoPolicy
 	}
 	s, err := p.Stored(ctx)
 	if err != nil {

@@ -274,14 +274,16 @@ func (a *Administration) changePolicy(ctx context.Context, what string, force bo
 	// between the look and the write.
 	a.g.roles.Lock()
 	defer a.g.roles.Unlock()
-	return a.act(ctx, nil, what, func() error {
-		return a.g.cfg.Policies.setIf(ctx, change, func(before, after *Policy) error {
-			if force {
-				return nil
-			}
-			return a.g.checkLockout(ctx, before, after)
-		})
-	})
+	before := a.g.cfg.Policies.Current()
+	after, err := a.g.cfg.Policies.preview(ctx, before, change)
+	if err == nil && !force {
+		err = a.g.checkLockout(ctx, before, after)
+	}
+	if err != nil {
+		a.refused(ctx, nil, what, err)
+		return err
+	}
+	return a.act(ctx, nil, what, func() error { return a.g.cfg.Policies.Set(ctx, change) })
 }
 
 // info says how the policy holds, and where each of its fields comes from.

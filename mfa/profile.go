@@ -8,7 +8,8 @@ import (
 )
 
 // RecoveryWait is how long an address that was changed proves nothing but itself: no
-// link for a forgotten password goes to it, and no first enrollment is confirmed by it.
+// link for a forgotten password goes to it, no code for it signs in, no first enrollment
+// is confirmed by it, and no policy makes it a factor.
 // Whoever sat down at an open session could otherwise take the account along (AC-165);
 // the owner is told at the old address, and has that long to act.
 const RecoveryWait = 24 * time.Hour
@@ -162,8 +163,12 @@ func (g *Gate) finishEmail(ctx context.Context, at *Place, s *Session, u *User, 
 	return nil
 }
 
-// recovers reports whether the user's e-mail address may recover the account: it was not
-// changed a moment ago.
-func (g *Gate) recovers(u *User) bool {
-	return u.EmailChanged.IsZero() || g.now().Sub(u.EmailChanged) >= RecoveryWait
+// recovers reports whether the user's address or number of that kind may stand for the
+// user by itself: it was not changed a moment ago.
+func (g *Gate) recovers(u *User, k Kind) bool {
+	changed := u.EmailChanged
+	if k == SMS {
+		changed = u.PhoneChanged
+	}
+	return changed.IsZero() || g.now().Sub(changed) >= RecoveryWait
 }

@@ -216,3 +216,84 @@ func TestGate_ChangingTheAddress_Refusals(t *testing.T) {
 		t.Error("it landed")
 	}
 }
+
+// AC-165: for that time it signs nobody in by code either. Whoever sat at the open session
+// would need no password any more, from any place.
+func TestGate_AC165_SignsNobodyIn(t *testing.T) {
+	w, _, out := addressed(t)
+	ctx := t.Context()
+	before := as[*mfa.Waiting](t)(w.gate.SendSignInCode(ctx, w.at, alicesMail))
+	code := w.post.Code(alicesMail)
+	must(t, w.changeEmail(out.Session.ID, newMail))
+	signs := func() bool {
+		t.Helper()
+		n := len(w.post.To(newMail))
+		wait := as[*mfa.Waiting](t)(w.gate.SendSignInCode(ctx, w.at, newMail))
+		if len(w.post.To(newMail)) == n {
+			return false
+		}
+		_, _, err := w.gate.FinishWaiting(ctx, w.at, wait.ID, w.post.Code(newMail))
+		return err == nil
+	}
+	if signs() {
+		t.Error("AC-165: the new address signs in at once")
+	}
+	if _, _, err := w.gate.FinishWaiting(ctx, w.at, before.ID, code); !errors.Is(err, mfa.ErrRejected) {
+		t.Errorf("AC-164: a code that went to the old one: %v", err)
+	}
+	w.wait(mfa.RecoveryWait)
+	if !signs() {
+		t.Error("it does not sign in a day later")
+	}
+}
+
+// AC-165: a code that was asked for before the address went away and came back is worth
+// nothing within that time.
+func TestGate_AC165_BackAgain(t *testing.T) {
+	w, _, out := addressed(t)
+	ctx := t.Context()
+	before := as[*mfa.Waiting](t)(w.gate.SendSignInCode(ctx, w.at, alicesMail))
+	code := w.post.Code(alicesMail)
+	w.change(out.Session.User, func(u *mfa.User) { u.EmailChanged = w.clock() })
+	if _, _, err := w.gate.FinishWaiting(ctx, w.at, before.ID, code); !errors.Is(err, mfa.ErrRejected) {
+		t.Errorf("%v", err)
+	}
+}
+
+// AC-165: nor does the policy make the new address a factor within that time.
+func TestGate_AC165_NoFactorByItself(t *testing.T) {
+	w := newWorld(t)
+	w.policy.Factors |= mfa.KindsOf(mfa.Email)
+	w.policy.Optional, w.policy.Prompt, w.policy.AutoEnroll = true, mfa.PromptNever, true
+	out := w.invited("alice")
+	must(t, w.changeEmail(out.Session.ID, newMail))
+	as[*mfa.Outcome](t)(w.signIn("alice"))
+	if n := len(w.user(out.Session.User).Credentials); n != 0 {
+		t.Errorf("AC-165: %d factors", n)
+	}
+	w.wait(mfa.RecoveryWait)
+	as[*mfa.Outcome](t)(w.signIn("alice"))
+	if n := len(w.user(out.Session.User).Credentials); n != 1 {
+		t.Errorf("%d factors a day later", n)
+	}
+}
+
+// AC-165 of numbers: one that becomes a factor is the account's, where that has none.
+func TestGate_AC165_ANumber(t *testing.T) {
+	const number = "+4915112345678"
+	w := newWorld(t)
+	w.policy.Factors |= mfa.KindsOf(mfa.SMS)
+	_, _, out := w.alice()
+	w.addAddress(out.Session.ID, mfa.SMS, number)
+	if u := w.user(out.Session.User); u.Phone != number || !u.PhoneVerified {
+		t.Fatalf("%q %t", u.Phone, u.PhoneVerified)
+	}
+	for _, day := range []int{0, 1} {
+		n := len(w.post.To(number))
+		as[*mfa.Waiting](t)(w.gate.SendSignInCode(t.Context(), w.at, number))
+		if signs := len(w.post.To(number)) > n; signs != (day == 1) {
+			t.Errorf("day %d: signs in %t", day, signs)
+		}
+		w.wait(mfa.RecoveryWait)
+	}
+}

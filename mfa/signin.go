@@ -194,7 +194,7 @@ func (g *Gate) autoEnroll(at *Place, p *Policy, u *User, first Proof) (added []C
 		address  string
 		verified bool
 	}{{Email, u.Email, u.EmailVerified}, {SMS, u.Phone, u.PhoneVerified}} {
-		if !a.verified || a.address == "" || !p.Factors.Has(a.k) || first.Kind == a.k && first.Address == a.address || checkLimit(u, a.k) != nil {
+		if !a.verified || a.address == "" || !g.recovers(u, a.k) || !p.Factors.Has(a.k) || first.Kind == a.k && first.Address == a.address || checkLimit(u, a.k) != nil {
 			continue
 		}
 		if !u.reaches(a.k, a.address) {

@@ -47,7 +47,8 @@ type User struct {
 	// EmailChanged is when the person put Email in place of another address, or of
 	// none: it recovers nothing for a while (AC-165).
 	EmailChanged  time.Time `json:"email_changed,omitzero"`
-	Phone         string    `json:"phone,omitempty"` // E.164
+	Phone         string    `json:"phone,omitempty"`        // E.164
+	PhoneChanged  time.Time `json:"phone_changed,omitzero"` // EmailChanged of the number
 	PhoneVerified bool      `json:"phone_verified,omitempty"`
 	Groups        []string  `json:"groups,omitempty"`
 	// Organizations are those that the user is a member of by hand or by

@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -93,7 +94,7 @@ func (a *Administration) Users(ctx context.Context, f UserFilter, after string, 
 			return nil, "", err
 		}
 		for _, u := range part {
-			page = append(page, userInfo(u))
+			page = append(page, a.userInfo(u))
 		}
 		if next == "" || len(page) >= limit {
 			break
@@ -200,10 +201,10 @@ func (a *Administration) User(ctx context.Context, id UserID) (*UserInfo, error)
 
 func (a *Administration) info(ctx context.Context, u *User) (*UserInfo, error) {
 	g := a.g
-	info := userInfo(u)
+	info := a.userInfo(u)
 	p := g.policyOf(u)
 	for _, o := range p.Organizations.ofDomain(u.AsSubject().Email) {
-		info.ByAddress = append(info.ByAddress, o.ID)
+		info.ByAddress = append(info.ByAddress, a.seen([]OrganizationID{o.ID})...)
 	}
 	for _, d := range u.Remembered {
 		if p.RememberDevice > 0 && g.now().Sub(d.Proven) <= p.RememberDevice {
@@ -258,10 +259,20 @@ func (a *Administration) sessions(ctx context.Context, u *User) ([]SessionInfo, 
 	return list, nil
 }
 
-func userInfo(u *User) UserInfo {
+// seen returns those of the organizations that the actor may know of: in which others a
+// member is, is not for an organization's administrator to see (rule B5).
+func (a *Administration) seen(list []OrganizationID) []OrganizationID {
+	own := a.actor.Organization
+	if own == "" {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(id OrganizationID) bool { return id != own })
+}
+
+func (a *Administration) userInfo(u *User) UserInfo {
 	info := UserInfo{
 		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
-		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: u.Organizations, Admin: u.Admin, Auditor: u.Auditor, AdminOf: u.AdminOf, Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: len(u.Password) == 0,
+		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: a.seen(u.Organizations), Admin: u.Admin, Auditor: u.Auditor, AdminOf: a.seen(u.AdminOf), Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: len(u.Password) == 0,
 		OptedOut: u.OptedOut, Skipped: u.SkippedPrompt != "", Created: u.Created, LastSignIn: u.LastSignIn, LastHost: u.LastHost,
 		Factors: []FactorInfo{},
 	}

@@ -208,7 +208,7 @@ func (g *Gate) spendWaiting(ctx context.Context, at *Place, id string, ch *Chall
 		return u, nil, err
 	}
 	// A code to nobody is never sent, and matches nothing; what is here is a user.
-	if u == nil || u.Disabled || !g.provenAddress(u, c.Kind, c.Address) {
+	if u == nil || u.Disabled || !g.provenAddress(u, c.Kind, c.Address) || !g.recovers(u, c.Kind) {
 		return u, nil, ErrRejected
 	}
 	return u, nil, nil
@@ -259,7 +259,7 @@ func (g *Gate) SendSignInCode(ctx context.Context, at *Place, typed string) (*Wa
 	}
 	var l *Letter
 	by := stranger
-	if u != nil && !u.Disabled {
+	if u != nil && !u.Disabled && g.recovers(u, k) {
 		l, by = g.letter(at, u, LetterSignIn, k, address), g.askerOf(at, u)
 	}
 	return g.wait(ctx, at, ForSignInCode, u, letterCode{Kind: k, Address: address}, l, by)

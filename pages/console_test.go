@@ -564,6 +564,11 @@ func TestConsole_HasWordsForEverything(t *testing.T) {
 			t.Errorf("no words for the event %s", name)
 		}
 	}
+	for _, reason := range mfa.Reasons() {
+		if _, ok := reasonWords[reason]; !ok {
+			t.Errorf("no words for the reason %q", reason)
+		}
+	}
 	for _, f := range mfa.PolicyFields() {
 		if _, ok := policyWords[f.Name]; !ok {
 			t.Errorf("no words for the field %s", f.Name)

@@ -35,6 +35,8 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventRemember:       {"event.remember", "event.remember"},
 	mfa.EventForget:         {"event.forget", "event.forget"},
 	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
+	mfa.EventProfile:        {"event.profile", "event.profile.no"},
+	mfa.EventKey:            {"event.api_key", "event.api_key.no"},
 	mfa.EventEventsLost:     {"event.events_lost", "event.events_lost"},
 }
 
@@ -154,7 +156,9 @@ func (v *visit) decisionWords(e *mfa.Event) (decided, why string) {
 	if person == "" {
 		person = v.T("explain.somebody")
 	}
-	decided, why = action, reason
+	// In one language at least, where there are no words here.
+	x := mfa.ExplainEvent(e)
+	decided, why = x.Decided, x.Why
 	if key, ok := actionWords[action]; ok {
 		decided = v.T(key, "person", person)
 	}

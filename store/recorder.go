@@ -192,7 +192,7 @@ func (r *Recorder) prepare(e mfa.Event) mfa.Event {
 	}
 	// A stranger chooses some of these. Four thousand events with a host of 16 KiB
 	// each would be 64 MiB of memory, and the disk's turn would be next.
-	for _, text := range []*string{&e.Reason, &e.UserName, &e.Session, &e.Network, &e.Host, &e.Detail, &e.Actor} {
+	for _, text := range []*string{&e.Reason, &e.UserName, &e.Session, &e.Network, &e.Host, &e.Agent, &e.Detail, &e.Actor} {
 		*text = clip(*text)
 	}
 	e.Factor = mfa.Kind(clip(string(e.Factor)))

@@ -99,8 +99,9 @@ var forbidden = map[string]string{
 
 // tolerated are exceptions to forbidden, with the reason.
 var tolerated = map[string]string{
-	"sender math/rand/v2":       "jitter of waiting times",
-	"store/badger math/rand/v2": "jitter of waiting times",
+	"sender math/rand/v2":          "jitter of waiting times",
+	"store/badger math/rand/v2":    "jitter of waiting times",
+	"store/storetest math/rand/v2": "the same users in each run of the tests",
 }
 
 // source is one Go file.

@@ -3,25 +3,38 @@ package storetest
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/secondgate/secondgate/mfa"
 )
 
+// dice are random enough for a test, and the same each time.
+type dice struct{ state uint64 }
+
+func newDice(series, i int) *dice { return &dice{uint64(series)<<32 + uint64(i)} } //nolint:gosec // small
+
+// IntN returns one of the n numbers from 0 on.
+func (d *dice) IntN(n int) int {
+	d.state += 0x9e3779b97f4a7c15
+	z := d.state
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return int((z ^ z>>31) % uint64(n)) //nolint:gosec // not negative
+}
+
 // person is a user of that number, who differs from others in all that lists hang on.
 func person(i int) *mfa.User {
 	u := newUser(named("p%05d", i))
 	u.Credentials = nil
-	scramble(u, rand.New(rand.NewPCG(1, uint64(i))))
+	scramble(u, newDice(1, i))
 	return u
 }
 
 var someKinds = []mfa.Kind{mfa.Passkey, mfa.TOTP, mfa.SMS, mfa.Email, mfa.BackupCode, "of_the_future"}
 
 // scramble changes about a third of what the lists hang on.
-func scramble(u *mfa.User, r *rand.Rand) {
+func scramble(u *mfa.User, r *dice) {
 	maybe := func() bool { return r.IntN(3) == 0 }
 	if maybe() {
 		u.Credentials = nil

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -111,7 +110,7 @@ var reopened = []reopenTest{
 		for i := range 40 {
 			must(t, s.UpdateUser(ctx, person(i).ID, func(u *mfa.User) error {
 				u.Organizations = []mfa.OrganizationID{"acme"}
-				scramble(u, rand.New(rand.NewPCG(4, uint64(i))))
+				scramble(u, newDice(4, i))
 				return nil
 			}))
 		}
