@@ -50,6 +50,9 @@ func TestAdministration_AC224_NoOtherOrganizationIsSeen(t *testing.T) {
 				t.Errorf("AC-224 %s shows another organization: %+v", what, u)
 			}
 		}
+		if !u.Beyond {
+			t.Errorf("%s does not say that it takes an administrator of all", what)
+		}
 		if !slices.Contains(u.Organizations, "acme") {
 			t.Errorf("%s does not show its own: %v", what, u.Organizations)
 		}
