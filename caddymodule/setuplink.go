@@ -66,14 +66,17 @@ func writeLink(path, link string) error {
 
 // linkEvents are the events of a gateway that tidies up after the link for the
 // first account.
+//
+// It embeds KeptEvents and not Events: with Keep hidden behind it, what administrators do
+// would be written down a second after it was done, and lost with a crash.
 type linkEvents struct {
-	mfa.Events
+	mfa.KeptEvents
 	app *App
 }
 
 // Record writes the event. Where a link was used, it may be the one in the file.
 func (l linkEvents) Record(ctx context.Context, e mfa.Event) {
-	l.Events.Record(ctx, e)
+	l.KeptEvents.Record(ctx, e)
 	if e.Name == mfa.EventLink && e.OK {
 		go l.app.dropUsedLink() // an event must not wait for a disk
 	}
@@ -147,4 +150,4 @@ func (a *App) lettersName() func(asked string) string {
 	return func(asked string) string { return s.letterNames(a, asked) }
 }
 
-var _ mfa.Events = linkEvents{}
+var _ mfa.KeptEvents = linkEvents{}

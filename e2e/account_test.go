@@ -44,8 +44,16 @@ func (b *tab) tabToNamed(name string) {
 	b.t.Fatalf("the keyboard never came to %q, only to %q", name, slices.Compact(seen))
 }
 
-// fits opens a page on a phone's screen and sees that nothing is beside it.
+// fits opens a page on a phone's screen, sees that nothing is beside it, and looks at it
+// as see does.
 func (b *tab) fits(address string) {
+	b.t.Helper()
+	b.narrow(address)
+	b.inspect(js[string](b, `document.querySelector("h1").textContent`))
+}
+
+// narrow is fits without the second look.
+func (b *tab) narrow(address string) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(360, 780))
 	defer b.do(chromedp.EmulateViewport(1280, 900))
@@ -57,7 +65,6 @@ func (b *tab) fits(address string) {
 		b.t.Errorf("%s (%s) is %d pixels wide, and the screen 360: %v", path, heading, wide,
 			js[[]string](b, `[...document.querySelectorAll("main *, header *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map((e) => e.tagName + "." + e.className + " " + e.innerText?.slice(0, 40))`))
 	}
-	b.inspect(heading)
 }
 
 // has reports whether somebody holds a factor of that kind.

@@ -98,13 +98,17 @@ func TestConsole_OneAmongMany(t *testing.T) {
 	t.Parallel()
 	g := prepare(t, managed)
 	all := fillWith(t, g, 100_000, func(store *badger.Store, u *mfa.User, _ *mfa.Session) error {
+		u.DisplayName, u.Groups = "", nil // each word is one write more
 		return store.CreateUser(t.Context(), u)
 	})
 	t.Logf("100,000 users were written in %s", all.took.Round(time.Millisecond))
 	g.launch(t)
 	b := g.administrator(t, findLink(t, g.mfa(t, "setup-link", "--url", g.secureBase("app"))))
 
-	// The host leads to the console; the list goes on.
+	// Beside an app there is none, for administrators either. Its own host leads to it, and
+	// the list goes on.
+	b.openAt("app", "/.mfa/admin")
+	b.see("This page doesn’t exist")
 	b.openAt("console", "/")
 	b.see("People")
 	b.button("Next page")
@@ -141,6 +145,7 @@ func TestConsole_OneAmongMany(t *testing.T) {
 	b.button("Remove all")
 	b.says("All removed.")
 	b.see("carol")
+	b.says("by alice remove-factors") // what was done is kept before it is done
 	carol.openAt("app", "/reports")
 	carol.see("Sign in")
 	if g.App.Count() != hits+1 {
@@ -253,6 +258,7 @@ func TestConsole_PassAndBypass(t *testing.T) {
 	carol.openAt("app", "/reports")
 	carol.signIn("carol")
 	carol.see("You need a pass to set this up")
+	decision := js[string](carol, `document.querySelector(".decision code").textContent`)
 	carol.write("#code", "AAAA-BBBB-CCCC-DDDD\r")
 	carol.says("That pass didn’t match.")
 	carol.write("#code", strings.ToLower(strings.ReplaceAll(pass, "-", " "))+"\r")
@@ -303,6 +309,13 @@ func TestConsole_PassAndBypass(t *testing.T) {
 	carol.write("#code", bypass+"\r") // used up
 	carol.says("That code didn’t match.")
 
+	b.openAt("console", "/.mfa/admin/explain")
+	b.see("Explain")
+	b.write("#id", decision)
+	b.press("\r")
+	b.says("The policy lets nobody set up a first second step with the password alone (enrollment).")
+	b.button("Go to this person")
+	b.see("carol")
 	b.openAt("console", "/.mfa/admin/audit?user=carol")
 	b.see("Audit log")
 	for _, text := range []string{"left the phone at home", "by alice"} {
@@ -556,6 +569,22 @@ func TestConsole_KeyboardOnly(t *testing.T) {
 	b.tabToNamed("carol")
 	b.press("\r")
 	b.see("carol")
+	// Whoever has to sign in on the way comes back to the page that they wanted.
+	page := js[string](b, "location.href")
+	b.openAt("console", "/.mfa/sign-out")
+	b.see("Sign out?")
+	b.press("\r") // the button has the keyboard
+	b.see("You’re signed out")
+	b.goTo(page)
+	b.see("Sign in")
+	b.press("alice\t" + password + "\r")
+	b.see("Verify it’s you")
+	b.tabTo("Use passkey")
+	b.press("\r")
+	b.see("carol")
+	if at := js[string](b, "location.href"); !strings.HasPrefix(at, page) {
+		t.Errorf("the way led to %s, not back to %s", at, page)
+	}
 	b.tabToNamed("Remove: Authenticator app")
 	b.press("\r")
 	b.see("Remove Authenticator app of carol?")
@@ -590,6 +619,7 @@ func TestConsole_Narrow(t *testing.T) {
 
 	// A link is looked at once for each page and each thing that is to be done there, and
 	// once for each person, since theirs are not alike.
+	var all []string
 	todo, known := []string{"/.mfa/admin"}, map[string]bool{"/.mfa/admin": true}
 	visited := map[string]bool{}
 	for len(todo) > 0 {
@@ -600,6 +630,7 @@ func TestConsole_Narrow(t *testing.T) {
 			t.Fatal(err)
 		}
 		visited[strings.TrimPrefix(u.Path, "/.mfa/")] = true
+		all = append(all, address)
 		b.fits(g.secureBase("console") + address)
 		for _, href := range js[[]string](b, `[...document.querySelectorAll("main a[href], nav a[href]")].map((e) => e.getAttribute("href"))`) {
 			u, err := url.Parse(href)
@@ -617,6 +648,10 @@ func TestConsole_Narrow(t *testing.T) {
 			}
 		}
 	}
+	b.speaks("de-DE") // whose words are longer
+	for _, address := range all {
+		b.narrow(g.secureBase("console") + address)
+	}
 	p, err := pages.New(pages.Config{Gate: struct{ pages.Gate }{}, Guard: struct{ pages.Guard }{}})
 	if err != nil {
 		t.Fatal(err)
@@ -627,4 +662,83 @@ func TestConsole_Narrow(t *testing.T) {
 			t.Errorf("no link leads to %s", name)
 		}
 	}
+}
+
+// What an administrator ends in the console has ended on the next request of whoever it is
+// about: one browser, all of them, the account; and an invitation that a newer one
+// replaces.
+func TestConsole_EndsSessions(t *testing.T) {
+	t.Parallel()
+	g := start(t, managed)
+	b := g.administrator(t, g.firstLink(t))
+	carol := g.secureClient(t, "app", true)
+	who := carol.join(g.invite(t, "carol", "--url", g.secureBase("app")), "carol")
+	in := func(c *client) bool {
+		t.Helper()
+		hits := g.App.Count()
+		p := c.get("/x")
+		if !p.FromApp() && (p.Title() != "Sign in" || g.App.Count() != hits) {
+			t.Errorf("who is out is at %q (%d), %d requests reached the app", p.Title(), p.Status, g.App.Count()-hits)
+		}
+		return p.FromApp()
+	}
+	phone := carol.another()
+	phone.Header.Set("User-Agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1")
+	phone.enter(who)
+
+	b.find("carol")
+	b.button("Sign out: Safari on iPhone")
+	b.see("Sign carol out there?")
+	b.button("Sign out there") // above it, "Sign out" is the administrator's own
+	b.says("Signed out there.")
+	b.see("carol")
+	if in(phone) || !in(carol) {
+		t.Error("one session was to end, and not the other")
+	}
+	phone.enter(who)
+	b.button("Sign out everywhere")
+	b.see("Sign carol out everywhere?")
+	b.button("Sign out everywhere")
+	b.says("Signed out everywhere.")
+	b.see("carol")
+	if in(phone) || in(carol) {
+		t.Error("a session is left")
+	}
+
+	carol.enter(who)
+	b.button("Disable")
+	b.see("Disable carol?")
+	b.button("Disable")
+	b.says("Disabled, and signed out everywhere.")
+	b.see("carol")
+	if p := carol.get("/x"); p.FromApp() {
+		t.Error("somebody who is disabled came in")
+	}
+	if p := carol.signIn("carol"); p.FromApp() || p.Title() == "Verify it’s you" {
+		t.Errorf("somebody who is disabled is at %q", p.Title())
+	}
+	b.button("Enable")
+	b.see("Enable carol?")
+	b.button("Enable")
+	b.says("Enabled.")
+	b.see("carol")
+	carol.enter(who)
+
+	// A newer invitation ends the one before.
+	old := g.invite(t, "dora", "--name", "Dora Ng", "--url", g.secureBase("app"))
+	b.openAt("console", "/.mfa/admin")
+	b.see("People")
+	b.button("Dora Ng")
+	b.see("Dora Ng")
+	b.button("New invitation")
+	b.see("Invite somebody")
+	if got := js[[]string](b, `[document.getElementById("f-name").value, document.getElementById("f-display").value]`); !slices.Equal(got, []string{"dora", "Dora Ng"}) {
+		t.Errorf("the form holds %q", got)
+	}
+	b.button("Make the invitation")
+	b.see("The invitation")
+	dora := g.browse(t)
+	dora.goTo(old)
+	dora.see("This link is used up")
+	dora.welcome(b.shown()) // in the same tab
 }

@@ -114,7 +114,7 @@ var userChanges = map[string]userChange{
 		do: plainly("enable", func(ctx context.Context, c *console, id mfa.UserID) error { return c.admin.SetDisabled(ctx, id, false) }),
 	},
 	"end-session": {
-		title: "console.end_session.title", submit: "console.do.end_session", text: []string{"console.end_session.text"}, danger: true,
+		title: "console.end_session.title", submit: "console.end_session.submit", text: []string{"console.end_session.text"}, danger: true,
 		do: plainly("session", func(ctx context.Context, c *console, id mfa.UserID) error {
 			if c.query.Get(paramWhat) == "" {
 				return errGone // "" would end them all

@@ -15,6 +15,16 @@
     history.replaceState(null, "", location.pathname + location.search);
     link.requestSubmit();
   }
+  // Another link, opened in the tab of a link that is used up, differs from its address in
+  // the fragment alone, and for that no browser loads the page anew.
+  if (location.pathname === "/.mfa/link") {
+    addEventListener("hashchange", () => {
+      const next = new URL(location.href);
+      if (next.hash.length < 20) return;
+      next.searchParams.set("n", Date.now());
+      location.replace(next);
+    });
+  }
 
   // Where something went wrong, reading starts there.
   const alert = one("[role=alert][tabindex]");
