@@ -142,3 +142,30 @@ func TestAdministration_AC133_AReasonIsOneLine(t *testing.T) {
 		}
 	}
 }
+
+// Exhaustion: an auditor has one walk along all events at a time, and others theirs.
+func TestAdministration_OneWalkEach(t *testing.T) {
+	c, ctx := newCompany(t), t.Context()
+	c.keepEvents(mfa.Event{Name: mfa.EventSignIn, Detail: "1"})
+	auditor, root := c.as("auditor", ""), c.as("root", "")
+	within := func(a *mfa.Administration, do func()) error {
+		return a.Export(ctx, 0, func(mfa.Event) error {
+			do()
+			return nil
+		})
+	}
+	looked := false
+	must(t, within(auditor, func() {
+		looked = true
+		wants(t, within(auditor, func() {}), mfa.ErrBusy)
+		_, err := c.as("auditor", "").VerifyAudit(ctx)
+		wants(t, err, mfa.ErrBusy)
+		must(t, within(root, func() { must(t, within(c.desk.Administration, func() {})) }))
+	}))
+	if !looked {
+		t.Fatal("there was nothing to export")
+	}
+	_, err := auditor.VerifyAudit(ctx)
+	must(t, err)
+	must(t, within(auditor, func() {}))
+}
