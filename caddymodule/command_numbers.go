@@ -84,7 +84,7 @@ func showForecast(w io.Writer, f *mfa.Forecast) {
 		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(t, "NAME\tDISPLAY NAME\tFACTORS\tLAST SIGN-IN\tAT")
 		for _, u := range f.Page {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", u.Name, dash(plain(u.DisplayName)), dash(factorsOf(&u)), when(u.LastSignIn), dash(plain(u.LastHost)))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", plain(u.Name), dash(plain(u.DisplayName)), dash(plain(factorsOf(&u))), when(u.LastSignIn), dash(plain(u.LastHost)))
 		}
 		_ = t.Flush()
 	}

@@ -80,7 +80,7 @@ func showList(w io.Writer, a *adminAnswer) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tDISPLAY NAME\tSTATE\tFACTORS\tLAST SIGN-IN")
 	for _, u := range a.Users {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", u.Name, dash(u.DisplayName), stateOf(&u), dash(factorsOf(&u)), when(u.LastSignIn))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", plain(u.Name), dash(plain(u.DisplayName)), stateOf(&u), dash(plain(factorsOf(&u))), when(u.LastSignIn))
 	}
 	_ = t.Flush()
 	if a.Next != "" {
@@ -110,7 +110,7 @@ func showSessions(w io.Writer, list []sessionInfo) {
 
 func showUserInfo(w io.Writer, u *mfa.UserInfo) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	row := func(name, value string) { fmt.Fprintf(t, "%s\t%s\n", name, dash(value)) }
+	row := func(name, value string) { fmt.Fprintf(t, "%s\t%s\n", name, dash(plain(value))) }
 	row("Name", u.Name)
 	row("Display name", u.DisplayName)
 	email := u.Email
@@ -154,7 +154,7 @@ func showUserInfo(w io.Writer, u *mfa.UserInfo) {
 		if c.Kind == mfa.BackupCode {
 			notes = append(notes, fmt.Sprintf("%d left", c.Left))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Kind, dash(c.Name), when(c.Created), when(c.LastUsed), dash(string(c.ID)), dash(strings.Join(notes, ", ")))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", plain(string(c.Kind)), dash(plain(c.Name)), when(c.Created), when(c.LastUsed), dash(plain(string(c.ID))), dash(plain(strings.Join(notes, ", "))))
 	}
 	_ = t.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // What administrators are told besides the Gate's own answers.
@@ -33,7 +34,8 @@ type Actor struct {
 	Host    string
 	Session string // truncated hash of the session's ID
 
-	key string // the ID of the key, where it is a program with one
+	key   string    // the ID of the key, where it is a program with one
+	until time.Time // … and its end
 }
 
 // OnMachine returns the actor of commands on the machine itself. Whoever may run them may

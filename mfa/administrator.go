@@ -80,8 +80,9 @@ func (g *Gate) Administrator(ctx context.Context, at *Place, id SessionID, of Or
 		// The configuration says that nobody has a second factor (rule B2).
 	case p.Off:
 		return nil, &ProofError{}
-	case !slices.ContainsFunc(s.Proofs, func(p Proof) bool { return !p.Remembered && u.Credential(p.Credential) != nil }):
-		// report_only, a remembered browser: they open apps, and not this.
+	case !newestProofWithin(s, u, verifiable(p, u), g.now(), g.cfg.Absolute):
+		// report_only, a remembered browser: they open apps, and not this. Nor does the
+		// mailbox that signed in, a second time (rule B27).
 		return nil, &ProofError{Kinds: verifiable(p, u)}
 	case change && !newestProofWithin(s, u, verifiable(p, u), g.now(), AdminProofLife):
 		return nil, &ProofError{Kinds: verifiable(p, u)}
@@ -106,7 +107,8 @@ type APIKeyInput struct {
 }
 
 // CreateAPIKey makes a key for a program and returns its text, which is shown this once.
-// A key never may more than who makes it, reaches no further, and ends with their role.
+// A key never may more than who makes it, reaches no further, and ends with their role;
+// one that a key makes ends with that key.
 // ErrName, ErrNotAllowed, ErrLimit, ErrNotFound of the organization.
 func (a *Administration) CreateAPIKey(ctx context.Context, in APIKeyInput) (key string, k *APIKey, err error) {
 	name, err := CleanName(in.Name)
@@ -119,6 +121,8 @@ func (a *Administration) CreateAPIKey(ctx context.Context, in APIKeyInput) (key 
 		return "", nil, ErrNotAllowed // the rest is of the whole gateway
 	case in.Life < time.Hour || in.Life > MaxKeyLife:
 		return "", nil, ErrLimit
+	case a.actor.key != "" && a.g.now().Add(in.Life).After(a.actor.until):
+		return "", nil, ErrLimit // whoever found a key would have it for ever
 	}
 	if in.Organization != "" {
 		if err := a.g.checkOrganizations([]OrganizationID{in.Organization}); err != nil {
@@ -141,7 +145,7 @@ func (a *Administration) CreateAPIKey(ctx context.Context, in APIKeyInput) (key 
 	now := a.g.now()
 	k = &APIKey{
 		ID: hex.EncodeToString(id[:]), Name: name, Hash: hash[:], Powers: in.Powers, Organization: in.Organization,
-		Created: now, Expires: now.Add(in.Life), By: a.actor.User, ByName: a.actor.Name,
+		Created: now, Expires: now.Add(in.Life), By: a.actor.User, ByName: a.actor.Name, Of: a.actor.key,
 	}
 	err = a.act(ctx, nil, "create key "+k.ID+" "+k.Name+": "+k.Powers.String(), func() error { return a.g.cfg.Store.CreateAPIKey(ctx, k) })
 	if err != nil {
@@ -221,9 +225,19 @@ func (g *Gate) actorOf(ctx context.Context, at *Place, k *APIKey, secret string)
 	if subtle.ConstantTimeCompare(hash[:], k.Hash) != 1 || !now.Before(k.Expires) {
 		return Actor{}, ErrRejected
 	}
+	for of := k.Of; of != ""; {
+		maker, err := g.cfg.Store.APIKey(ctx, of)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return Actor{}, ErrRejected
+		case err != nil:
+			return Actor{}, fmt.Errorf("reading the key that made a key: %w", err)
+		}
+		of = maker.Of
+	}
 	a := Actor{
 		Powers: k.Powers, Organization: k.Organization, User: k.By, Name: "key " + k.Name,
-		Network: at.Network, Host: at.Host, key: k.ID,
+		Network: at.Network, Host: at.Host, key: k.ID, until: k.Expires,
 	}
 	if k.By != "" {
 		u, err := g.cfg.Store.User(ctx, k.By)

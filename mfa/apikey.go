@@ -17,6 +17,8 @@ type APIKey struct {
 	// By made it, and it ends with their role; empty: it was made on the machine itself.
 	By     UserID `json:"by,omitempty"`
 	ByName string `json:"by_name,omitempty"`
+	// Of is the key that made it, and it ends with that one; empty: a person did.
+	Of string `json:"of,omitempty"`
 	// LastUsed is written once a minute at most.
 	LastUsed    time.Time `json:"last_used,omitzero"`
 	LastNetwork string    `json:"last_network,omitempty"`

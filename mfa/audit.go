@@ -112,11 +112,17 @@ func (g *Gate) events(ctx context.Context, q EventQuery, after string, limit int
 const exportPage = 1000
 
 // Export calls each with every kept event in the order in which they were appended,
-// beginning with that number (0: the first one), until it answers an error.
+// beginning with that number (0: the first one), until it answers an error. ErrBusy where
+// the same actor does so already, or checks the chain, or too many others do.
 func (a *Administration) Export(ctx context.Context, from uint64, each func(Event) error) error {
 	if err := a.may(ReadAudit, nil); err != nil {
 		return err
 	}
+	end, ok := a.g.walks.begin(&a.actor)
+	if !ok {
+		return ErrBusy
+	}
+	defer end()
 	for {
 		page, err := a.g.cfg.Store.EventsInOrder(ctx, from, exportPage)
 		if err != nil {
@@ -144,7 +150,7 @@ type Verified struct {
 }
 
 // VerifyAudit checks the chain of all kept events. Events that come in meanwhile are not
-// part of it.
+// part of it. ErrBusy as Export says.
 func (a *Administration) VerifyAudit(ctx context.Context) (*Verified, error) {
 	return a.VerifyAuditWith(ctx, Chain{})
 }
@@ -155,6 +161,11 @@ func (a *Administration) VerifyAuditWith(ctx context.Context, noted Chain) (*Ver
 	if err := a.may(ReadAudit, nil); err != nil {
 		return nil, err
 	}
+	end, ok := a.g.walks.begin(&a.actor)
+	if !ok {
+		return nil, ErrBusy
+	}
+	defer end()
 	ends, err := CheckChain(ctx, a.g.cfg.Store, noted)
 	var broken *ChainError
 	if err != nil && !errors.As(err, &broken) {

@@ -65,6 +65,7 @@ type Gate struct {
 	roles sync.Mutex
 	// letters is how the letters of campaigns fare.
 	letters outage
+	walks   walks
 }
 
 // NewGate checks the configuration and returns a Gate.

@@ -131,3 +131,32 @@ func TestAdministration_AC224_SecretsOfAKey(t *testing.T) {
 		}
 	}
 }
+
+// AC-224: a key that a key made lasts no longer than that one and ends with it, over any
+// number of steps. Whoever found one could otherwise stay for as long as they like.
+func TestAdministration_AC224_KeysOfKeys(t *testing.T) {
+	c, ctx := newCompany(t), t.Context()
+	made := func(a *mfa.Administration, life time.Duration) (*mfa.Administration, *mfa.APIKey, func() error) {
+		t.Helper()
+		key, k, err := a.CreateAPIKey(ctx, mfa.APIKeyInput{Name: "found", Powers: mfa.ReadUsers | mfa.ManageKeys, Life: life})
+		must(t, err)
+		use := func() error {
+			_, err := c.gate.KeyActor(ctx, c.at, key)
+			return err
+		}
+		return c.gate.As(as[mfa.Actor](t)(c.gate.KeyActor(ctx, c.at, key))), k, use
+	}
+	first, parent, _ := made(c.as("root", ""), 24*time.Hour)
+	_, _, err := first.CreateAPIKey(ctx, mfa.APIKeyInput{Name: "longer", Powers: mfa.ReadUsers, Life: 25 * time.Hour})
+	wants(t, err, mfa.ErrLimit)
+	second, _, useSecond := made(first, 23*time.Hour)
+	_, _, useThird := made(second, 22*time.Hour)
+	_, _, other := made(c.as("root", ""), 24*time.Hour)
+	must(t, c.as("root", "").RevokeAPIKey(ctx, parent.ID))
+	for name, use := range map[string]func() error{"the key of the key": useSecond, "the key of that": useThird} {
+		if err := use(); !errors.Is(err, mfa.ErrRejected) {
+			t.Errorf("AC-224 %s: %v", name, err)
+		}
+	}
+	must(t, other())
+}

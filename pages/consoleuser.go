@@ -78,9 +78,6 @@ func (c *console) change(id mfa.UserID, do, what string) string {
 func (c *console) mayChange(u *mfa.UserInfo, page *userPage) bool {
 	own := c.who.Actor.User == u.ID
 	role := u.Admin || u.Auditor || len(u.AdminOf) > 0
-	elsewhere := c.who.Actor.Organization != "" && slices.ContainsFunc(slices.Concat(u.Organizations, u.ByAddress), func(o mfa.OrganizationID) bool {
-		return o != c.who.Actor.Organization
-	})
 	switch {
 	case !c.may(mfa.ChangeUsers):
 		page.Note = c.T("console.note.read")
@@ -88,7 +85,7 @@ func (c *console) mayChange(u *mfa.UserInfo, page *userPage) bool {
 	case own:
 		page.Note = c.T("console.refused.self")
 		return false
-	case role && !c.may(mfa.ManageRoles), elsewhere:
+	case role && !c.may(mfa.ManageRoles), u.Beyond:
 		page.Note = c.T("console.refused.role")
 		return false
 	}
