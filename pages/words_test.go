@@ -171,3 +171,22 @@ func TestLanguage_ValuesAreNeverReadAsText(t *testing.T) {
 		t.Errorf("AC-133: %q", got)
 	}
 }
+
+// A passkey is called by the browser that made it until somebody gives it a name: its
+// second one is told apart by a number, in each language, and chosen names stay.
+func TestAgent(t *testing.T) {
+	t.Parallel()
+	c, err := loadWords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visit{words: c.choose("de", "")}
+	for name, want := range map[string]string{
+		"Chrome on Linux": "Chrome auf Linux", "Chrome on Linux 2": "Chrome auf Linux 2", "Unknown browser 3": v.T("account.session.unknown") + " 3",
+		"": v.T("account.session.unknown"), "Key 2": "Key 2", "Chrome on Linux 1": "Chrome on Linux 1", "Chrome on Mars": "Chrome on Mars", "On 4": "On 4",
+	} {
+		if got := v.agent(name); got != want {
+			t.Errorf("%q is called %q, want %q", name, got, want)
+		}
+	}
+}
