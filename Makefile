@@ -48,9 +48,10 @@ fuzz: ## each fuzz target for some seconds (FUZZTIME=5s)
 vuln: $(TOOLS)/govulncheck ## govulncheck, where its database answers
 	@bash tools/vuln $(TOOLS)/govulncheck
 
-bench: build ## benchmarks, and the whole gateway against a plain Caddy
+bench: build ## benchmarks, the whole gateway against a plain Caddy, lists of a million users
 	$(GO) test -run '^$$' -bench . -benchmem ./mfa/... ./session/... ./guard/... ./store/... ./caddymodule
 	$(GO) test -timeout 40m -count 1 -run '^(TestCompare|TestIdle_Memory)$$' -v ./e2e -compare -idle
+	$(GO) test -timeout 60m -count 1 -run '^TestLists_ofManyUsers$$' -v ./store/badger -lists 1000000
 
 pages: ## every page in every state, as HTML and PNG, in build/pages
 	$(GO) test -timeout 20m -count 1 -run '^TestPages$$' ./pages -pages $(abspath $(BUILD))/pages

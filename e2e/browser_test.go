@@ -153,17 +153,23 @@ func (g *gateway) open(t testing.TB, parent context.Context, options ...chromedp
 	b.do(chromedp.EmulateViewport(1280, 900))
 	call(b, cdplog.Enable, cdp.Empty{})
 	call(b, webauthn.Enable, webauthn.EnableParams{})
-	b.key = call(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
-		Protocol: webauthn.AuthenticatorProtocolCtap2, Ctap2version: webauthn.Ctap2versionCtap21, Transport: webauthn.AuthenticatorTransportInternal,
-		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
-		DefaultBackupEligibility: true, DefaultBackupState: true,
-	}}).AuthenticatorID
+	b.addDevice()
 	// That authenticator would answer the sign-in page's fill-in before anybody could
 	// type: these people have a browser without it.
 	call(b, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
 		Source: "if (window.PublicKeyCredential) PublicKeyCredential.isConditionalMediationAvailable = async () => false;",
 	})
 	return b
+}
+
+// addDevice gives the browser an authenticator.
+func (b *tab) addDevice() {
+	b.t.Helper()
+	b.key = call(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
+		Protocol: webauthn.AuthenticatorProtocolCtap2, Ctap2version: webauthn.Ctap2versionCtap21, Transport: webauthn.AuthenticatorTransportInternal,
+		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
+		DefaultBackupEligibility: true, DefaultBackupState: true,
+	}}).AuthenticatorID
 }
 
 // report shows where the tab stands, for a test that failed.
@@ -281,7 +287,7 @@ func (b *tab) path() string {
 func (b *tab) button(words string) {
 	b.t.Helper()
 	find := `[...document.querySelectorAll("button, a, summary")].find((e) => e.getClientRects().length && [e.innerText,
-		(e.getAttribute("aria-labelledby") || "").split(" ").map((id) => document.getElementById(id)?.textContent || "").join(" ")].
+		(e.getAttribute("aria-labelledby") || "").split(" ").map((id) => document.getElementById(id)?.textContent || "").join(" "), e.getAttribute("aria-label") || ""].
 		some((name) => name.replace(/\s+/g, " ").trim() === ` + quote(words) + `))`
 	b.until(fmt.Sprintf("the button %q", words), `document.readyState === "complete" && `+find)
 	// A real press with the mouse, where it lies.
@@ -466,7 +472,13 @@ func (b *tab) shoot(name, scheme string) {
 // is there afterwards.
 func (b *tab) begin(name string) {
 	b.t.Helper()
-	b.goTo(b.g.firstLink(b.t))
+	b.beginWith(b.g.firstLink(b.t), name)
+}
+
+// beginWith is begin with a link that was asked for.
+func (b *tab) beginWith(link, name string) {
+	b.t.Helper()
+	b.goTo(link)
 	b.see("Create an administrator’s account")
 	if hash := js[string](b, "location.hash"); hash != "" {
 		b.t.Errorf("the secret of the link stayed in the address: %q", hash)

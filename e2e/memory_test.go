@@ -36,10 +36,18 @@ type filled struct {
 	took time.Duration
 }
 
-// fill writes the records by the store's own methods, many at a time, on a memory
-// file system where there is one, and copies them to the disk then: each change
-// waits for the disk, and a million would wait for hours.
+// fill writes the records by the store's own methods.
 func fill(t testing.TB, g *gateway, n int) filled {
+	t.Helper()
+	return fillWith(t, g, n, func(store *badger.Store, u *mfa.User, s *mfa.Session) error {
+		return errors.Join(store.CreateUser(context.Background(), u), store.CreateSession(context.Background(), s))
+	})
+}
+
+// fillWith gives write each of n users, many at a time, on a memory file system where
+// there is one, and copies what it wrote to the disk then: each change waits for the
+// disk, and a million would wait for hours.
+func fillWith(t testing.TB, g *gateway, n int, write func(*badger.Store, *mfa.User, *mfa.Session) error) filled {
 	t.Helper()
 	start := time.Now()
 	where := "/dev/shm"
@@ -88,7 +96,7 @@ func fill(t testing.TB, g *gateway, n int) filled {
 					return
 				}
 				u, s := oneOfMany(i, hash, secret)
-				errs[w] = errors.Join(store.CreateUser(context.Background(), u), store.CreateSession(context.Background(), s))
+				errs[w] = write(store, u, s)
 			}
 		})
 	}

@@ -80,8 +80,9 @@ func (g *Gate) Administrator(ctx context.Context, at *Place, id SessionID, of Or
 		// The configuration says that nobody has a second factor (rule B2).
 	case p.Off:
 		return nil, &ProofError{}
-	case !slices.ContainsFunc(s.Proofs, func(p Proof) bool { return !p.Remembered && u.Credential(p.Credential) != nil }):
-		// report_only, a remembered browser: they open apps, and not this.
+	case !newestProofWithin(s, u, verifiable(p, u), g.now(), g.cfg.Absolute):
+		// report_only, a remembered browser: they open apps, and not this. Nor does the
+		// mailbox that signed in, a second time (rule B27).
 		return nil, &ProofError{Kinds: verifiable(p, u)}
 	case change && !newestProofWithin(s, u, verifiable(p, u), g.now(), AdminProofLife):
 		return nil, &ProofError{Kinds: verifiable(p, u)}

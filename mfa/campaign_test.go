@@ -384,8 +384,11 @@ func TestGate_B37_DeadlineRejectsLockout(t *testing.T) {
 			t.Errorf("%q: %+v", of, c)
 		}
 		e := d.events.Named(mfa.EventCampaign)
-		if len(e) != 1 || e[0].OK || e[0].Reason != "lockout" {
+		if len(e) != 1 || e[0].OK || e[0].Reason != "lockout" || !strings.Contains(e[0].Detail, "root has") {
 			t.Errorf("%q: %+v", of, e)
+		}
+		if strings.Contains(c.Note, "root") {
+			t.Errorf("AC-224 %q: the note tells an organization's administrator who administrates: %q", of, c.Note)
 		}
 	}
 }

@@ -8,14 +8,20 @@ import (
 
 // finishCampaign deals with the deadline.
 func (g *Gate) finishCampaign(ctx context.Context, c *Campaign) error {
-	note, reason := "", ""
+	note, whole, reason := "", "", ""
 	if c.Require {
 		err := g.requireFor(ctx, c)
 		if reason = reasonOf(err); reason == "fault" {
 			return err // the next pass tries again
 		}
 		if err != nil {
-			note = "a second factor was not made a requirement: " + err.Error()
+			const not = "a second factor was not made a requirement: "
+			note, whole = not+err.Error(), not+err.Error()
+			if lockout := new(LockoutError); errors.As(err, &lockout) {
+				// An organization's administrators read it, and the gateway's are none of
+				// their business: who they are, and which of them has no factor.
+				note = not + "no administrator could sign in any more; the audit log says who"
+			}
 		}
 	}
 	err := g.cfg.Store.UpdateCampaign(ctx, c.Organization, func(now *Campaign) error {
@@ -28,7 +34,7 @@ func (g *Gate) finishCampaign(ctx context.Context, c *Campaign) error {
 	if err != nil {
 		return unlessGone(err)
 	}
-	g.record(ctx, nil, nil, nil, Event{Name: EventCampaign, OK: note == "", Reason: reason, Detail: "deadline" + ofWhom(c.Organization) + ": " + doneWords(c, note)})
+	g.record(ctx, nil, nil, nil, Event{Name: EventCampaign, OK: note == "", Reason: reason, Detail: "deadline" + ofWhom(c.Organization) + ": " + doneWords(c, whole)})
 	return nil
 }
 

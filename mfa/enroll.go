@@ -352,7 +352,7 @@ func (g *Gate) finishTOTP(ctx context.Context, at *Place, s *Session, u *User, c
 	if err != nil {
 		return nil, err
 	}
-	if name, err = nameOr(name, fmt.Sprintf("Authenticator app %d", count(u, TOTP)+1), count(u, TOTP) == 0, "Authenticator app"); err != nil {
+	if name, err = nameOr(name, "Authenticator app", u); err != nil {
 		return nil, err
 	}
 	if err := g.forgive(ctx, r); err != nil {
@@ -365,15 +365,18 @@ func (g *Gate) finishTOTP(ctx context.Context, at *Place, s *Session, u *User, c
 	return g.add(ctx, at, s, u, cred, Proof{Kind: TOTP, At: now})
 }
 
-// nameOr returns the name that the person chose, or a default.
-func nameOr(name, other string, first bool, firstName string) (string, error) {
+// nameOr returns the name that the person chose, or other, with a number where the
+// person has one of that name already: two that are called alike cannot be told apart
+// when one is to be removed.
+func nameOr(name, other string, u *User) (string, error) {
 	if strings.TrimSpace(name) != "" {
 		return CleanName(name)
 	}
-	if first {
-		return firstName, nil
+	free := other
+	for n := 2; slices.ContainsFunc(u.Credentials, func(c Credential) bool { return c.Name == free }); n++ {
+		free = fmt.Sprintf("%s %d", other, n)
 	}
-	return other, nil
+	return free, nil
 }
 
 // BeginPasskey starts setting up a passkey.
@@ -422,7 +425,7 @@ func (g *Gate) finishPasskey(ctx context.Context, at *Place, s *Session, u *User
 	if fallback == "" {
 		fallback = "Passkey"
 	}
-	if cred.Name, err = nameOr(name, fallback, false, ""); err != nil {
+	if cred.Name, err = nameOr(name, fallback, u); err != nil {
 		return nil, err
 	}
 	cred.ID, cred.Kind, cred.Created = newCredentialID(), Passkey, now

@@ -50,6 +50,9 @@ func TestAdministration_AC224_NoOtherOrganizationIsSeen(t *testing.T) {
 				t.Errorf("AC-224 %s shows another organization: %+v", what, u)
 			}
 		}
+		if !u.Beyond {
+			t.Errorf("%s does not say that it takes an administrator of all", what)
+		}
 		if !slices.Contains(u.Organizations, "acme") {
 			t.Errorf("%s does not show its own: %v", what, u.Organizations)
 		}
@@ -99,5 +102,43 @@ func TestAdministration_AC224_ActivityWithinAnOrganization(t *testing.T) {
 	must(t, err)
 	if !slices.ContainsFunc(page, func(e mfa.Event) bool { return strings.Contains(e.Detail, "globex") && e.Network != "" }) {
 		t.Errorf("an administrator of all sees less: %+v", page)
+	}
+}
+
+// AC-128, B27: the mailbox that signed in is no second factor for the console either, where
+// the policy only reports.
+func TestGate_AC128_AdministratorWithOneChannel(t *testing.T) {
+	w := newWorld(t)
+	w.policy.Factors, w.policy.ReportOnly = mfa.KindsOf(mfa.Email, mfa.TOTP), true
+	ctx := t.Context()
+	id := w.invited("root").Session.User
+	w.change(id, func(u *mfa.User) { u.Admin, u.Email, u.EmailVerified = true, alicesMail, true })
+	wait := as[*mfa.Waiting](t)(w.gate.SendSignInCode(ctx, w.at, alicesMail))
+	in, _, err := w.gate.FinishWaiting(ctx, w.at, wait.ID, w.post.Code(alicesMail))
+	w.wantsNext(in, err, mfa.Allow, mfa.ReasonReportOnly)
+	out, _, err := w.gate.SetUpAddress(ctx, w.at, in.Session.ID, mfa.Email, mfa.AddressInput{Typed: alicesMail}, false)
+	must(t, err)
+	for _, change := range []bool{false, true} {
+		if _, err := w.gate.Administrator(ctx, w.at, out.Session.ID, "", change); err == nil {
+			t.Errorf("change %t: a mailbox alone administrates", change)
+		}
+	}
+}
+
+// AC-133: a reason is one line of the record, whoever asks for it.
+func TestAdministration_AC133_AReasonIsOneLine(t *testing.T) {
+	c, ctx := newCompany(t), t.Context()
+	for why, want := range map[string]string{
+		" lost the phone ":               "bypass: lost the phone",
+		"a\nb\x1b[2J\u202ec\xffd\u2028e": "bypass: a b [2J c\ufffdd e",
+		strings.Repeat("é", 150):         "bypass: " + strings.Repeat("é", 100),
+		"":                               "bypass:",
+	} {
+		c.events.Reset()
+		_, _, err := c.as("root", "").Bypass(ctx, c.id["ann"], 0, why)
+		must(t, err)
+		if e := c.events.Named(mfa.EventAdmin); len(e) != 1 || e[0].Detail != want {
+			t.Errorf("%q: %q", why, e[0].Detail)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // PassLife is how long an administrator's pass or bypass is good, where nothing else
@@ -26,7 +27,19 @@ func (a *Administration) EnrollmentPass(ctx context.Context, id UserID, life tim
 // Bypass makes a secret that stands for the user's second factor at one sign-in and
 // then leads to set-up, good once (rule B29). why is for the record. ErrNotFound.
 func (a *Administration) Bypass(ctx context.Context, id UserID, life time.Duration, why string) (code string, expires time.Time, err error) {
-	return a.makePass(ctx, id, ForBypass, life, "bypass: "+why)
+	return a.makePass(ctx, id, ForBypass, life, "bypass: "+oneLine(why))
+}
+
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 200
+
+// oneLine returns a text as one line of the record: nothing in it can pass for another
+// line, or move the cursor of who reads it in a terminal (AC-133).
+func oneLine(s string) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\uFFFD"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+	}), " ")
+	return strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
 }
 
 func (a *Administration) makePass(ctx context.Context, id UserID, purpose Purpose, life time.Duration, what string) (pass string, expires time.Time, err error) {

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,6 +37,9 @@ type UserInfo struct {
 	Sessions   int              `json:"sessions"`
 	Remembered int              `json:"remembered_devices"` // that stand for a second factor now
 	Enrollment Enrollment       `json:"-"`                  // as it holds for this user (rule B17)
+	// Beyond says that it takes an administrator of the whole gateway to change this user
+	// (ErrRole).
+	Beyond bool `json:"-"`
 	// PasswordLocked says that wrong passwords stopped the account;
 	// PasswordLockedUntil until when, zero: until an administrator unlocks it.
 	PasswordLocked      bool      `json:"password_locked"`
@@ -274,7 +278,7 @@ func (a *Administration) userInfo(u *User) UserInfo {
 		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
 		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: a.seen(u.Organizations), Admin: u.Admin, Auditor: u.Auditor, AdminOf: a.seen(u.AdminOf), Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: len(u.Password) == 0,
 		OptedOut: u.OptedOut, Skipped: u.SkippedPrompt != "", Created: u.Created, LastSignIn: u.LastSignIn, LastHost: u.LastHost,
-		Factors: []FactorInfo{},
+		Factors: []FactorInfo{}, Beyond: errors.Is(a.may(ChangeUsers, u), ErrRole),
 	}
 	for _, c := range u.Credentials {
 		info.Factors = append(info.Factors, FactorInfo{

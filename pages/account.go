@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -269,16 +270,22 @@ var systems = []string{"iPhone", "iPad", "Android", "Windows", "ChromeOS", "macO
 
 // agent names a browser in the visitor's language. The edge writes "Firefox on
 // Linux", and a passkey is called so until somebody gives it another name, which
-// stays as it is.
+// stays as it is. The second of one browser has a number after it.
 func (v *visit) agent(name string) string {
-	if name == "" || name == "Unknown browser" {
-		return v.T("account.session.unknown")
+	called, number := name, ""
+	if i := strings.LastIndexByte(name, ' '); i > 0 {
+		if n, err := strconv.Atoi(name[i+1:]); err == nil && n > 1 {
+			called, number = name[:i], name[i:]
+		}
 	}
-	browser, system, ok := strings.Cut(name, " on ")
+	if called == "" || called == "Unknown browser" {
+		return v.T("account.session.unknown") + number
+	}
+	browser, system, ok := strings.Cut(called, " on ")
 	if !ok || !slices.Contains(systems, system) {
 		return name
 	}
-	return v.T("account.agent", "browser", browser, "system", system)
+	return v.T("account.agent", "browser", browser, "system", system) + number
 }
 
 // defaultAppName is what the core calls a first authenticator app that nobody

@@ -78,9 +78,6 @@ func (c *console) change(id mfa.UserID, do, what string) string {
 func (c *console) mayChange(u *mfa.UserInfo, page *userPage) bool {
 	own := c.who.Actor.User == u.ID
 	role := u.Admin || u.Auditor || len(u.AdminOf) > 0
-	elsewhere := c.who.Actor.Organization != "" && slices.ContainsFunc(slices.Concat(u.Organizations, u.ByAddress), func(o mfa.OrganizationID) bool {
-		return o != c.who.Actor.Organization
-	})
 	switch {
 	case !c.may(mfa.ChangeUsers):
 		page.Note = c.T("console.note.read")
@@ -88,7 +85,7 @@ func (c *console) mayChange(u *mfa.UserInfo, page *userPage) bool {
 	case own:
 		page.Note = c.T("console.refused.self")
 		return false
-	case role && !c.may(mfa.ManageRoles), elsewhere:
+	case role && !c.may(mfa.ManageRoles), u.Beyond:
 		page.Note = c.T("console.refused.role")
 		return false
 	}
@@ -247,8 +244,9 @@ func (c *console) sessionGrid(u *mfa.UserInfo, list []mfa.SessionInfo, open bool
 func (c *console) memberGrid(u *mfa.UserInfo) grid {
 	g := grid{ID: "organizations", Caption: c.T("console.organizations"), Empty: c.T("console.member.empty"),
 		Columns: []string{c.T("console.column.organization"), c.T("console.column.how"), c.T("console.column.do")}}
+	role := u.Admin || u.Auditor || len(u.AdminOf) > 0
 	leave := func(of mfa.OrganizationID) bool {
-		return c.may(mfa.ChangeOrganizations) || c.may(mfa.ChangeUsers) && c.who.Actor.Organization == of
+		return c.may(mfa.ChangeOrganizations) || c.may(mfa.ChangeUsers) && c.who.Actor.Organization == of && !role
 	}
 	for _, of := range u.Organizations {
 		if c.who.Actor.Organization != "" && of != c.who.Actor.Organization {
