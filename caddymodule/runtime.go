@@ -308,7 +308,7 @@ func (e edges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newGate makes the gate on a store: for a gateway that serves, and for commands
 // that work on the store while none runs.
-func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.Events, policies *mfa.Policies, post mfa.Post, protected func() sites) (*mfa.Gate, error) {
+func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, policies *mfa.Policies, post mfa.Post, protected func() sites) (*mfa.Gate, error) {
 	h, err := hasher()
 	if err != nil {
 		return nil, err

@@ -65,15 +65,16 @@ func writeLink(path, link string) error {
 }
 
 // linkEvents are the events of a gateway that tidies up after the link for the
-// first account.
+// first account. They are kept ones: what an administrator does is on the record before
+// it is done only where everything between the core and the recorder can keep (AC-231).
 type linkEvents struct {
-	mfa.Events
+	mfa.KeptEvents
 	app *App
 }
 
 // Record writes the event. Where a link was used, it may be the one in the file.
 func (l linkEvents) Record(ctx context.Context, e mfa.Event) {
-	l.Events.Record(ctx, e)
+	l.KeptEvents.Record(ctx, e)
 	if e.Name == mfa.EventLink && e.OK {
 		go l.app.dropUsedLink() // an event must not wait for a disk
 	}
@@ -147,4 +148,4 @@ func (a *App) lettersName() func(asked string) string {
 	return func(asked string) string { return s.letterNames(a, asked) }
 }
 
-var _ mfa.Events = linkEvents{}
+var _ mfa.KeptEvents = linkEvents{}
