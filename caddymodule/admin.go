@@ -59,7 +59,8 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	// looked up for each request.
 	running, err := caddy.ActiveContext().AppIfConfigured("mfa")
 	if err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration protects nothing with mfa")}
+		// Not "not found": a command would take that for a user who is not there.
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no configuration with mfa is running: the gateway protects nothing with it, or is still starting")}
 	}
 	app := running.(*App)
 	v, err := app.enter(r.Context())

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -103,7 +104,16 @@ func TestConsole_OneAmongMany(t *testing.T) {
 	})
 	t.Logf("100,000 users were written in %s", all.took.Round(time.Millisecond))
 	g.launch(t)
-	b := g.administrator(t, findLink(t, g.mfa(t, "setup-link", "--url", g.secureBase("app"))))
+	var made result
+	if err := g.wait(func() error { // so large a store may still be opening
+		if made = g.run("mfa", "--config", g.file("Caddyfile"), "setup-link", "--url", g.secureBase("app")); made.Code != 0 {
+			return errors.New(made.Stderr)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b := g.administrator(t, findLink(t, made.Stdout))
 
 	// Beside an app there is none, for administrators either. Its own host leads to it, and
 	// the list goes on.
