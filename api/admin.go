@@ -29,6 +29,7 @@ func (a *API) admin() part {
 			"admin/users/{user}/sessions":             {http.MethodGet: listSessions, http.MethodDelete: endSessions},
 			"admin/users/{user}/sessions/{id}":        {http.MethodDelete: endSession},
 			"admin/users/{user}/activity":             {http.MethodGet: listActivity},
+			"admin/users/{user}/access":               {http.MethodGet: readAccess},
 			"admin/users/{user}/factors":              {http.MethodDelete: removeFactors},
 			"admin/users/{user}/factors/{id}":         {http.MethodDelete: removeFactor},
 			"admin/users/{user}/enrollment-pass":      {http.MethodPost: makeEnrollmentPass},

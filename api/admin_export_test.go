@@ -2,7 +2,7 @@ package api
 
 // AdminReasons are the reasons of the problems that docs/api.md explains.
 func AdminReasons() []string {
-	list := []string{"lockout", "organization", "policy", "campaign", "query"}
+	list := []string{"lockout", "organization", "policy", "campaign", "query", "address"}
 	for _, e := range []*wordedError{errKey, errKeyInURL, errNoRole, errConfigured} {
 		list = append(list, e.reason)
 	}

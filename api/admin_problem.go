@@ -79,6 +79,7 @@ func (c *call) adminError(err error) error {
 		lockout      *mfa.LockoutError
 		campaign     *mfa.CampaignError
 		throttled    *mfa.ThrottledError
+		route        *mfa.RouteError
 	)
 	switch {
 	case err == nil, errors.As(err, &throttled):
@@ -91,6 +92,8 @@ func (c *call) adminError(err error) error {
 		return &wordedError{text{422, "organization", "This cannot be an organization", wordsOf(organization.Error())}, fieldIn(organization.Error()), "", err}
 	case errors.As(err, &policy):
 		return &wordedError{text{422, "policy", "The policy cannot be this", wordsOf(policy.Error())}, "", "", err}
+	case errors.As(err, &route):
+		return routeProblem(route)
 	case errors.As(err, &campaign):
 		return &wordedError{text{422, "campaign", "The campaign cannot be this", wordsOf(campaign.Error())}, campaignField(campaign.Error()), "", err}
 	}

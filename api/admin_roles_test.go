@@ -32,6 +32,7 @@ var matrix = []struct {
 	{"DELETE", "admin/users/{user}/sessions", "", "401 403 403 404 204 204  401 401 401 401 403 204 204"},
 	{"DELETE", "admin/users/{user}/sessions/{id}", "", "401 403 403 404 404 404  401 401 401 401 403 404 404"},
 	{"GET", "admin/users/{user}/activity", "", "401 403 200 404 200 200  401 401 401 401 200 200 200"},
+	{"GET", "admin/users/{user}/access?url=https%3A%2F%2Fwiki.example.com%2F", "", "401 403 200 403 403 200  401 401 401 401 403 403 200"},
 	{"DELETE", "admin/users/{user}/factors", "", "401 403 403 404 200 200  401 401 401 401 403 200 200"},
 	{"DELETE", "admin/users/{user}/factors/app", "", "401 403 403 404 200 200  401 401 401 401 403 200 200"},
 	{"POST", "admin/users/{user}/enrollment-pass", `{}`, "401 403 403 404 201 201  401 401 401 401 403 201 201"},

@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ func newOffice(t *testing.T) *office {
 		t.Cleanup(policies.Close)
 		gate.Policies, gate.Policy = policies, policies.Current
 		o.parts = *gate
+		programs.Gates = wiki
 		programs.Origins = func() []string { return []string{"https://wiki.example.com", "https://shop.example.com"} }
 	})
 	for _, id := range []mfa.OrganizationID{"acme", "globex"} {
@@ -40,6 +42,30 @@ func newOffice(t *testing.T) *office {
 	o.console = true
 	o.root = o.staff("root", mfa.RoleAdmin)
 	return o
+}
+
+// wiki knows one site: everybody is asked at its pages, members of acme alone come to
+// /acme, and of what else is typed it says why it knows nothing.
+func wiki(address string) (*mfa.AccessQuery, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil, u.Scheme != "https", u.User != nil:
+		return nil, &mfa.RouteError{Reason: mfa.RouteUnreadable, Err: fmt.Errorf("what of %s", address)}
+	case u.Host != "wiki.example.com":
+		return nil, &mfa.RouteError{Reason: mfa.RouteElsewhere, Err: fmt.Errorf("what of %s", address)}
+	}
+	q := &mfa.AccessQuery{
+		URL: "https://wiki.example.com" + u.EscapedPath(), Place: &mfa.Place{Host: u.Host, Scope: u.Host, RPID: u.Host, Origin: "https://" + u.Host},
+		Notes: []mfa.AccessNote{{Code: mfa.NoteRewrite, Text: "A rewrite."}},
+	}
+	switch u.Path {
+	case "/open":
+	case "/acme":
+		q.Gates = []mfa.AccessGate{{Name: "mfa /acme", Route: mfa.Route{Organization: "acme", Need: mfa.Requirement{Fresh: 5 * time.Minute}}}}
+	default:
+		q.Gates = []mfa.AccessGate{{Name: "mfa"}}
+	}
+	return q, nil
 }
 
 // gateOn is another gate, whose parts but the store are the office's.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/internal/web"
+	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/session"
 )
 
@@ -40,6 +41,9 @@ type Config struct {
 	// lead to the first of them, or to the one that is asked for. nil: to the host that
 	// was asked.
 	Origins func() []string
+	// Gates says what stands at an address, for who asks why somebody is stopped there.
+	// nil: no address is known.
+	Gates mfa.Gates
 }
 
 // API serves programs. It is safe for concurrent use.
@@ -49,6 +53,7 @@ type API struct {
 	now      func() time.Time
 	logger   *slog.Logger
 	origins  func() []string
+	gates    mfa.Gates
 	walks    walks
 	table    []route
 	document []byte
@@ -59,7 +64,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Gate == nil || cfg.Guard == nil {
 		return nil, errors.New("making the API: a gate and a guard are needed")
 	}
-	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger, origins: cfg.Origins, walks: make(walks, maxWalks)}
+	a := &API{gate: cfg.Gate, guard: cfg.Guard, now: cfg.Now, logger: cfg.Logger, origins: cfg.Origins, gates: cfg.Gates, walks: make(walks, maxWalks)}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -69,7 +69,7 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer v.leave()
 	d := newDesk(v.gate, v.policies, app.sites())
-	d.at = func(address string) (*mfa.AccessQuery, []string, error) { return app.gatesAt(v.guard, address) }
+	d.at = func(address string) (*mfa.AccessQuery, error) { return app.gatesAt(v.guard, address) }
 	out, err := d.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}

@@ -199,6 +199,6 @@ func showAccess(w io.Writer, x *mfa.Access) {
 		fmt.Fprintln(w)
 	}
 	for _, note := range x.Notes {
-		fmt.Fprintln(w, plain(note))
+		fmt.Fprintln(w, plain(note.Text))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,4 +125,20 @@ func TestExplain_Unknown(t *testing.T) {
 		}
 	}
 	says(t, fmt.Sprint(mfa.ExplainEvent(&mfa.Event{Reason: "teleport:by_magic"})), "this person got the answer “teleport”", "no such reason: by_magic")
+}
+
+// AC-231: in a gateway that runs, what a command did is in the store when it answers, and
+// not in a second. Whatever stands between the core and the recorder passes that on.
+func TestCommands_AC231_OnTheRecordWhenDone(t *testing.T) {
+	g := newGateway(t)
+	g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
+	for i := range 5 {
+		name := "acme" + strconv.Itoa(i)
+		g.run(t, 0, "orgs", "set", name)
+		list, err := g.generation().pooled.store.store.EventsInOrder(t.Context(), 1, 100)
+		g.must(err)
+		if !slices.ContainsFunc(list, func(e mfa.Event) bool { return e.OK && e.Detail == "set organization "+name }) {
+			t.Fatalf("%s was made, and nothing is on the record: %v", name, list)
+		}
+	}
 }

@@ -89,7 +89,7 @@ func TestShow_Golden(t *testing.T) {
 			User: "alice", URL: "https://app.example.com/x", Asks: []mfa.AccessAsk{{What: "require on", From: "policy: default"}, {What: "fresh 5m", From: "route: mfa /x (server srv0)"}},
 			Factors: []mfa.AccessFactor{{Kind: mfa.TOTP, Name: "Phone", Counts: true}, {Kind: mfa.Passkey, Why: "it was made for other.example.com"}},
 			Steps:   []mfa.AccessStep{{With: "the password", Action: "verify", Reason: mfa.ReasonNotVerified, Factors: []mfa.Kind{mfa.TOTP}, Why: "Because."}},
-			Notes:   []string{"A note."},
+			Notes:   []mfa.AccessNote{{Code: mfa.NoteNoSession, Text: "A note."}},
 		}}},
 		{"explain", opExplain, adminAnswer{Explanation: mfa.ExplainEvent(&mfa.Event{
 			At: at, Name: mfa.EventDecision, UserName: "alice", Reason: "refuse:not_member", Network: "192.0.2.0/24", Host: "app.example.com",

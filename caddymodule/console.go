@@ -110,7 +110,7 @@ func (a *App) checkConsoles() error {
 	for name, s := range a.servers() {
 		consoles, apps := make(map[string]bool), make(map[string]bool)
 		for i := range s.Routes {
-			console, app := shared(s.Routes[i].Handlers)
+			console, app := shared(s.Routes[i].Handlers, s)
 			for _, host := range hostsOf(s.Routes[i].MatcherSets) {
 				consoles[host] = consoles[host] || console
 				apps[host] = apps[host] || app
@@ -134,21 +134,31 @@ var apps = []caddy.ModuleID{
 	"http.handlers.php", "http.handlers.cgi", "http.handlers.webdav",
 }
 
-// shared reports whether a console, and whether an app, is among the handlers.
-func shared(list []caddyhttp.MiddlewareHandler) (console, app bool) {
-	for _, h := range list {
-		switch h := h.(type) {
-		case *ConsoleHandler:
-			console = true
-		case *caddyhttp.Subroute:
-			for i := range h.Routes {
-				c, a := shared(h.Routes[i].Handlers)
-				console, app = console || c, app || a
+// shared reports whether a console, and whether an app, is among the handlers, or in what
+// they lead to: what is hidden in a named route stands in the site all the same.
+func shared(list []caddyhttp.MiddlewareHandler, s *caddyhttp.Server) (console, app bool) {
+	seen := make(map[string]bool) // named routes may lead to each other
+	var look func(list []caddyhttp.MiddlewareHandler)
+	look = func(list []caddyhttp.MiddlewareHandler) {
+		for _, h := range list {
+			switch h := h.(type) {
+			case *ConsoleHandler:
+				console = true
+			case *caddyhttp.Subroute:
+				for i := range h.Routes {
+					look(h.Routes[i].Handlers)
+				}
+			case *caddyhttp.Invoke:
+				if r := s.NamedRoutes[h.Name]; r != nil && !seen[h.Name] {
+					seen[h.Name] = true
+					look(r.Handlers)
+				}
+			case caddy.Module:
+				app = app || slices.Contains(apps, h.CaddyModule().ID)
 			}
-		case caddy.Module:
-			app = app || slices.Contains(apps, h.CaddyModule().ID)
 		}
 	}
+	look(list)
 	return console, app
 }
 
@@ -157,7 +167,7 @@ func (a *App) consoleSites() sites {
 	var list []protectedSite
 	for _, s := range a.servers() {
 		for i := range s.Routes {
-			if console, _ := shared(s.Routes[i].Handlers); !console {
+			if console, _ := shared(s.Routes[i].Handlers, s); !console {
 				continue
 			}
 			for _, host := range hostsOf(s.Routes[i].MatcherSets) {

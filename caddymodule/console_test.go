@@ -49,6 +49,30 @@ func TestConsole_RefusesToShareItsHost(t *testing.T) {
 	}
 }
 
+// What is hidden in a named route stands in the site all the same.
+func TestConsole_RefusesToShareItsHostByName(t *testing.T) {
+	for _, c := range []struct {
+		name, site, route string
+		ok                bool
+	}{
+		{"an app", "invoke /app/* named\n\tmfa_console", "reverse_proxy localhost:3000", false},
+		{"a console", "invoke /.mfa/* named\n\treverse_proxy localhost:3000", "mfa_console", false},
+		{"both", "invoke named", "handle /x/* {\n\t\tfile_server\n\t}\n\tmfa_console", false},
+		{"an app in a handle", "invoke named\n\tmfa_console", "handle /x/* {\n\t\tfile_server\n\t}", false},
+		{"a console alone", "invoke named", "mfa_console", true},
+		{"headers", "invoke named\n\tmfa_console", "header X-Robots-Tag noindex", true},
+		{"itself", "invoke named\n\tmfa_console", "handle /x/* {\n\t\tinvoke named\n\t}\n\tinvoke named", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateway(t)
+			err := g.load(g.text("require on", c.site) + "\n&(named) {\n\t" + c.route + "\n}\n")
+			if c.ok != (err == nil) || err != nil && !strings.Contains(err.Error(), errConsoleShared.Error()) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // consolePages are pages of the console, each of another kind.
 var consolePages = []string{
 	"/.mfa/admin", "/.mfa/admin?q=a", "/.mfa/admin/user?id=id-alice", "/.mfa/admin/user/change?id=id-alice&do=unlock", "/.mfa/admin/invite",

@@ -23,7 +23,7 @@ type desk struct {
 	policies *mfa.Policies
 	sites    sites
 	// at says what stands at an address; nil: only a running gateway knows.
-	at func(address string) (*mfa.AccessQuery, []string, error)
+	at mfa.Gates
 }
 
 func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {

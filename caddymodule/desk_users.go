@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,18 +166,17 @@ func (d desk) access(ctx context.Context, in adminRequest) (*adminAnswer, error)
 	if d.at == nil {
 		return nil, errRoutes
 	}
-	q, notes, err := d.at(in.Address)
-	if err != nil {
-		return nil, err
-	}
 	u, err := d.admin.Find(ctx, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	x, err := d.admin.ExplainAccess(ctx, u.ID, *q)
+	x, err := d.admin.ExplainAccess(ctx, u.ID, in.Address, d.at)
+	var route *mfa.RouteError
+	if errors.As(err, &route) {
+		return nil, wrong("%q: %w", in.Address, route)
+	}
 	if err != nil {
 		return nil, err
 	}
-	x.Notes = append(x.Notes, notes...)
 	return &adminAnswer{Access: x}, nil
 }

@@ -19,16 +19,19 @@ import (
 )
 
 // gatesAt returns what stands at an address: the gates of ours on the way to the app, in
-// the order in which a GET would meet them. Matchers are asked and no handler runs.
-func (a *App) gatesAt(g *guard.Guard, address string) (*mfa.AccessQuery, []string, error) {
+// the order in which a GET would meet them. Matchers are asked and no handler runs. It
+// answers *mfa.RouteError where there is nothing to explain.
+func (a *App) gatesAt(g *guard.Guard, address string) (*mfa.AccessQuery, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return nil, nil, wrong("%q is no address; write for example https://app.example.com/reports", address)
+		// What was typed is not repeated: it may hold a password.
+		return nil, noRoute(mfa.RouteUnreadable, "that is no address; write for example https://app.example.com/reports")
 	}
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	q := &mfa.AccessQuery{URL: u.Scheme + "://" + u.Host + u.EscapedPath()} // a query may hold secrets of the app
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath} // a query may hold secrets of the app
+	q := &mfa.AccessQuery{URL: shown.String()}
 	walk := &gateWalk{guard: g}
 	var first *guard.Request
 	for _, name := range a.serversFor(u) {
@@ -36,11 +39,11 @@ func (a *App) gatesAt(g *guard.Guard, address string) (*mfa.AccessQuery, []strin
 		req, err := g.Parse(r)
 		switch {
 		case errors.Is(err, guard.ErrPlainHTTP):
-			return nil, nil, wrong("%s is plain http, which is refused everywhere but on localhost, before any policy is asked", q.URL)
+			return nil, noRoute(mfa.RoutePlainHTTP, "this is plain http, which is refused everywhere but on localhost, before any policy is asked")
 		case err != nil:
-			return nil, nil, wrong("%s: the gate refuses such an address: %v", q.URL, err)
+			return nil, noRoute(mfa.RouteRefused, "the gate refuses such an address: %w", err)
 		case req.Path == "/.mfa" || strings.HasPrefix(req.Path, "/.mfa/"):
-			return nil, nil, wrong("%s is a page of the gate itself, where no route decides", q.URL)
+			return nil, noRoute(mfa.RouteOwnPage, "this is a page of the gate itself, where no route decides")
 		}
 		if first == nil {
 			first = req
@@ -52,11 +55,18 @@ func (a *App) gatesAt(g *guard.Guard, address string) (*mfa.AccessQuery, []strin
 			break
 		}
 	}
-	if first == nil {
-		return nil, nil, wrong("no server of the running configuration answers at %s", u.Host)
+	switch {
+	case walk.console && len(walk.gates) == 0:
+		return nil, noRoute(mfa.RouteOwnPage, "this is the host of a console, where no route decides")
+	case first == nil || !walk.served:
+		return nil, noRoute(mfa.RouteElsewhere, "nothing of the running configuration answers at that address")
 	}
-	q.Place, q.Gates = &first.Place, walk.gates
-	return q, walk.notes, nil
+	q.Place, q.Gates, q.Notes = &first.Place, walk.gates, walk.notes
+	return q, nil
+}
+
+func noRoute(reason mfa.RouteReason, format string, args ...any) error {
+	return &mfa.RouteError{Reason: reason, Err: fmt.Errorf(format, args...)}
 }
 
 // serversFor returns the names of the servers that listen where the address leads; all of
@@ -88,9 +98,12 @@ type gateWalk struct {
 	guard  *guard.Guard
 	server string
 	gates  []mfa.AccessGate
-	notes  []string
+	notes  []mfa.AccessNote
 	groups map[string]bool // a route of it has matched already
 	ended  bool            // something answers here
+
+	served  bool // there is a handler of whatever kind at the address
+	console bool // which is a console
 }
 
 // enter makes the request that the server's matchers see.
@@ -107,9 +120,10 @@ func (w *gateWalk) enter(s *caddyhttp.Server, u *url.URL) *http.Request {
 	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, s)
 }
 
-func (w *gateWalk) note(text string) {
-	if !slices.Contains(w.notes, text) {
-		w.notes = append(w.notes, text)
+func (w *gateWalk) note(code mfa.NoteCode, format string, args ...any) {
+	note := mfa.AccessNote{Code: code, Text: fmt.Sprintf(format, args...)}
+	if !slices.Contains(w.notes, note) {
+		w.notes = append(w.notes, note)
 	}
 }
 
@@ -123,7 +137,7 @@ func (w *gateWalk) routes(r *http.Request, req *guard.Request, list caddyhttp.Ro
 		}
 		match, err := route.MatcherSets.AnyMatchWithError(r)
 		if err != nil {
-			w.note(fmt.Sprintf("A matcher of route %d on server %s cannot be asked (%v), and is taken for one that does not match.", i, w.server, err))
+			w.note(mfa.NoteMatcher, "A matcher of route %d on server %s cannot be asked (%v), and is taken for one that does not match.", i, w.server, err)
 			continue
 		}
 		if !match {
@@ -152,9 +166,10 @@ func (w *gateWalk) handler(r *http.Request, req *guard.Request, h any) {
 	case *Handler:
 		applies, err := h.applies(r, req.Ambiguous, req.Cut)
 		if err != nil {
-			w.note(fmt.Sprintf("A matcher of mfa on server %s cannot be asked (%v); a request would fail there.", w.server, err))
+			w.note(mfa.NoteMatcher, "A matcher of mfa on server %s cannot be asked (%v); a request would fail there.", w.server, err)
 			return
 		}
+		w.served = true
 		if applies {
 			w.gates = append(w.gates, mfa.AccessGate{Name: h.title() + " (server " + w.server + ")", Bypass: h.Bypass, Route: h.route(r, req.Ambiguous)})
 		}
@@ -162,7 +177,11 @@ func (w *gateWalk) handler(r *http.Request, req *guard.Request, h any) {
 	case *caddyhttp.Subroute:
 		w.routes(r, req, h.Routes)
 		return
+	case *ConsoleHandler:
+		w.served, w.console, w.ended = true, true, true
+		return
 	}
+	w.served = true
 	m, ok := h.(caddy.Module)
 	if !ok {
 		return
@@ -171,7 +190,7 @@ func (w *gateWalk) handler(r *http.Request, req *guard.Request, h any) {
 	case slices.Contains(enders, id):
 		w.ended = true
 	case id == "http.handlers.rewrite" && len(w.gates) == 0:
-		w.note("A rewrite stands before mfa there. It does not run here, so what is said holds for the address as it was written.")
+		w.note(mfa.NoteRewrite, "A rewrite stands before mfa there. It does not run here, so what is said holds for the address as it was written.")
 	}
 }
 

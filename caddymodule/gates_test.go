@@ -136,14 +136,14 @@ func TestCommands_B32_ExplainAccess_Routes(t *testing.T) {
 	}`))
 	g.signIn("alice", 0)
 	x := g.access(t, "alice", "/early")
-	if len(x.Gates) != 0 || len(x.Notes) == 0 || !strings.Contains(x.Notes[0], "open to everybody") {
+	if len(x.Gates) != 0 || len(x.Notes) == 0 || !strings.Contains(x.Notes[0].Text, "open to everybody") {
 		t.Errorf("what answers before the gate: %+v", x)
 	}
 	if x := g.access(t, "alice", "/late/x"); len(x.Gates) != 1 {
 		t.Errorf("%+v", x.Gates)
 	}
 	x = g.access(t, "alice", "/old/x")
-	if len(x.Gates) != 0 || !slices.ContainsFunc(x.Notes, func(n string) bool { return strings.Contains(n, "A rewrite stands before mfa") }) {
+	if len(x.Gates) != 0 || !slices.ContainsFunc(x.Notes, func(n mfa.AccessNote) bool { return strings.Contains(n.Text, "A rewrite stands before mfa") }) {
 		t.Errorf("behind a rewrite: %+v", x)
 	}
 	// An address that two could read differently is taken for what protects most.

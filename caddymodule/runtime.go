@@ -269,19 +269,21 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	if err != nil {
 		return nil, fmt.Errorf("making the guard: %w", err)
 	}
+	gates := func(address string) (*mfa.AccessQuery, error) { return a.gatesAt(front, address) }
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
 		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
 		LinkOrigin:     a.letterOrigin(),
 		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
 		Apps:           a.linkOrigins(),
+		Gates:          gates,
 		Now:            clock.Now, Logger: a.ctx.Slogger(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the pages: %w", err)
 	}
 	front.SetRefusals(people)
-	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger(), Origins: a.linkOrigins()})
+	programs, err := api.New(api.Config{Gate: gate, Guard: front, Now: clock.Now, Logger: a.ctx.Slogger(), Origins: a.linkOrigins(), Gates: gates})
 	if err != nil {
 		return nil, err // it says what it was making
 	}

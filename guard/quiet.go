@@ -111,12 +111,12 @@ func (d *decisions) id(key string, now time.Time) (id string, fresh bool) {
 // that were not, because there were too many or what they are about is gone, one a minute
 // for each user and network, with how many there were: strangers cause those as often as
 // they like, and would fill the disk, or drown what else is recorded (AC-209).
-func Quiet(to mfa.Events, now func() time.Time) mfa.Events {
+func Quiet(to mfa.KeptEvents, now func() time.Time) mfa.KeptEvents {
 	return &quietEvents{to: to, now: now}
 }
 
 type quietEvents struct {
-	to    mfa.Events
+	to    mfa.KeptEvents
 	now   func() time.Time
 	quiet quiet
 }
@@ -140,9 +140,5 @@ func (q *quietEvents) Record(ctx context.Context, e mfa.Event) {
 
 // Keep implements mfa.KeptEvents: what administrators do is never too much.
 func (q *quietEvents) Keep(ctx context.Context, e mfa.Event) error {
-	if kept, ok := q.to.(mfa.KeptEvents); ok {
-		return kept.Keep(ctx, e)
-	}
-	q.to.Record(ctx, e)
-	return nil
+	return q.to.Keep(ctx, e)
 }

@@ -7,65 +7,6 @@ import (
 	"time"
 )
 
-// Access is what one user meets at one address, step by step, with all that decides it.
-type Access struct {
-	User string `json:"user"`
-	URL  string `json:"url"`
-	Host string `json:"host,omitempty"`
-	// Gates stand on the way to the app, the first one first; none: nothing is asked there.
-	Gates []AccessGate `json:"gates"`
-	// Asks are the parts of the requirement, and where each comes from.
-	Asks []AccessAsk `json:"asks"`
-	// Factors are those that the user has, with what each is worth there.
-	Factors []AccessFactor `json:"factors"`
-	// Steps say what is decided, from nobody at all to the user's newest session.
-	Steps []AccessStep `json:"steps"`
-	Notes []string     `json:"notes,omitempty"`
-}
-
-// AccessGate is one gate on the way to an app.
-type AccessGate struct {
-	Name         string         `json:"name"` // as the configuration has it
-	Asks         []string       `json:"asks,omitempty"`
-	Organization OrganizationID `json:"organization,omitempty"`
-	Bypass       bool           `json:"bypass,omitempty"`
-
-	Route Route `json:"-"`
-}
-
-// AccessAsk is one part of what is asked.
-type AccessAsk struct {
-	What string `json:"what"` // in the words of the configuration
-	From string `json:"from"` // where it stands
-}
-
-// AccessFactor is what one credential is worth at an address.
-type AccessFactor struct {
-	Kind   Kind   `json:"kind"`
-	Name   string `json:"name,omitempty"`
-	Counts bool   `json:"counts"`
-	Why    string `json:"why,omitempty"` // it does not
-}
-
-// AccessStep is a decision on the way in.
-type AccessStep struct {
-	With    string `json:"with"` // what has been proven
-	Action  string `json:"action"`
-	Reason  Reason `json:"reason,omitempty"`
-	Factors []Kind `json:"factors,omitempty"` // that answer
-	Gate    string `json:"gate,omitempty"`    // which decided
-	Decided string `json:"decided"`
-	Why     string `json:"why"`
-	Help    string `json:"help"`
-}
-
-// AccessQuery is an address with what stands there.
-type AccessQuery struct {
-	URL   string
-	Place *Place
-	Gates []AccessGate
-}
-
 // Words returns what r asks in the words of the configuration.
 func (r Requirement) Words() []string {
 	var list []string
@@ -84,14 +25,29 @@ func (r Requirement) Words() []string {
 	return list
 }
 
-// ExplainAccess says what decides for that user at that address, and changes nothing. It
-// shows the gateway's whole policy, and so takes the power to read it besides ReadUsers.
-// ErrNotAllowed, ErrNotFound.
-func (a *Administration) ExplainAccess(ctx context.Context, id UserID, q AccessQuery) (*Access, error) {
+// MayExplainAccess reports with nil that the actor may ask ExplainAccess of somebody.
+// ErrNotAllowed.
+func (a *Administration) MayExplainAccess() error {
 	if err := a.may(ReadPolicy, nil); err != nil {
+		return err
+	}
+	return a.may(ReadUsers, nil)
+}
+
+// ExplainAccess says what decides for that user at that address, and changes nothing. It
+// shows the gateway's whole policy, routes of every organization and what all of them ask,
+// and so takes the power to read the policy besides ReadUsers: who administrates an
+// organization has it not. gates is asked only for those who may know what it answers.
+// ErrNotAllowed, ErrNotFound, *RouteError.
+func (a *Administration) ExplainAccess(ctx context.Context, id UserID, address string, gates Gates) (*Access, error) {
+	if err := a.MayExplainAccess(); err != nil {
 		return nil, err
 	}
 	u, err := a.user(ctx, ReadUsers, id)
+	if err != nil {
+		return nil, err
+	}
+	q, err := gates.at(address)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +55,12 @@ func (a *Administration) ExplainAccess(ctx context.Context, id UserID, q AccessQ
 	if p == nil || q.Place == nil {
 		return nil, fmt.Errorf("explaining: %w", ErrNotAllowed)
 	}
-	x := &Access{User: u.Name, URL: q.URL, Host: q.Place.Host, Gates: q.Gates, Asks: []AccessAsk{}, Factors: []AccessFactor{}, Steps: []AccessStep{}}
+	x := &Access{User: u.Name, URL: q.URL, Host: q.Place.Host, Gates: append([]AccessGate{}, q.Gates...), Asks: []AccessAsk{}, Factors: []AccessFactor{}, Steps: []AccessStep{}, Notes: q.Notes}
 	for i := range x.Gates {
 		x.Gates[i].Asks, x.Gates[i].Organization = x.Gates[i].Route.Need.Words(), x.Gates[i].Route.Organization
 	}
 	if len(x.Gates) == 0 {
-		x.Notes = append(x.Notes, "No gate stands there: the app is open to everybody, whatever the policy says.")
+		x.Notes = append(x.Notes, AccessNote{NoteOpen, "No gate stands there: the app is open to everybody, whatever the policy says."})
 		return x, nil
 	}
 	if err := a.asks(ctx, x, p, u); err != nil {
@@ -123,7 +79,7 @@ func (a *Administration) ExplainAccess(ctx context.Context, id UserID, q AccessQ
 
 // asks collects what is asked there, and where each part stands.
 func (a *Administration) asks(ctx context.Context, x *Access, p *Policy, u *User) error {
-	add := func(what, from string) { x.Asks = append(x.Asks, AccessAsk{what, from}) }
+	add := func(ask AccessAsk) { x.Asks = append(x.Asks, ask) }
 	if a.g.cfg.Policies != nil {
 		info, err := a.g.cfg.Policies.info(ctx)
 		if err != nil {
@@ -131,16 +87,16 @@ func (a *Administration) asks(ctx context.Context, x *Access, p *Policy, u *User
 		}
 		for _, f := range info.Fields {
 			if f.Value != "" {
-				add(f.Field+" "+f.Value, "policy: "+f.From)
+				add(AccessAsk{What: f.Field + " " + f.Value, From: "policy: " + f.From, Source: FromPolicy, Of: f.From})
 			}
 		}
 	}
 	subject := u.AsSubject()
 	member := p.Organizations.Of(subject)
 	for _, o := range member {
-		from := "organization " + string(o.ID) + ", of which " + u.Name + " is a member"
+		ask := AccessAsk{Source: FromOrganization, Of: string(o.ID), From: "organization " + string(o.ID) + ", of which " + u.Name + " is a member"}
 		if !slices.Contains(u.Organizations, o.ID) {
-			from += " by the address"
+			ask.From, ask.ByAddress = ask.From+" by the address", true
 		}
 		here := slices.ContainsFunc(x.Gates, func(g AccessGate) bool { return g.Organization == o.ID })
 		need := o.Requirement()
@@ -149,29 +105,32 @@ func (a *Administration) asks(ctx context.Context, x *Access, p *Policy, u *User
 		} else if p.OrganizationRequired == AtAccess {
 			need = Requirement{} // it waits for a route of the organization
 		}
-		for _, what := range need.Words() {
-			add(what, from)
-		}
+		list := need.Words()
 		if o.Enrollment != nil {
-			add("enrollment "+o.Enrollment.String(), from)
+			list = append(list, "enrollment "+o.Enrollment.String())
 		}
 		if o.NoRemembering {
-			add("remember_device off", from)
+			list = append(list, "remember_device off")
+		}
+		for _, ask.What = range list {
+			add(ask)
 		}
 	}
 	for _, g := range x.Gates {
-		for _, what := range g.Asks {
-			add(what, "route: "+g.Name)
+		ask := AccessAsk{From: "route: " + g.Name, Source: FromRoute, Of: g.Name}
+		for _, ask.What = range g.Asks {
+			add(ask)
 		}
 		if g.Bypass {
-			add("bypass", "route: "+g.Name)
+			ask.What = "bypass"
+			add(ask)
 		}
 		if g.Organization != "" {
-			what := "members of " + string(g.Organization) + " only"
-			if p.Organizations.Find(g.Organization) == nil {
-				what += "; there is no such organization"
+			ask.What, ask.Only = "members of "+string(g.Organization)+" only", g.Organization
+			if ask.Missing = p.Organizations.Find(g.Organization) == nil; ask.Missing {
+				ask.What += "; there is no such organization"
 			}
-			add(what, "route: "+g.Name)
+			add(ask)
 		}
 	}
 	return nil
@@ -223,29 +182,29 @@ func (in *access) decide(s *Session) (Decision, string) {
 	return d, ""
 }
 
-func (in *access) step(with string, s *Session) {
+// step adds what is decided with that session; at says how far it has come.
+func (in *access) step(at AccessStep, s *Session) {
 	d, gate := in.decide(s)
 	name := in.user.Name
 	if s == nil {
 		name = "whoever comes"
 	}
 	words := explain(d.Action.String(), d.Reason, name)
-	in.Steps = append(in.Steps, AccessStep{
-		With: with, Action: d.Action.String(), Reason: d.Reason, Factors: d.Kinds.List(), Gate: gate,
-		Decided: words.Decided, Why: words.Why, Help: words.Help,
-	})
+	at.Action, at.Reason, at.Factors, at.Gate = d.Action.String(), d.Reason, d.Kinds.List(), gate
+	at.Decided, at.Why, at.Help = words.Decided, words.Why, words.Help
+	in.Steps = append(in.Steps, at)
 }
 
 // steps goes from nobody over the first factor to each proof that the user could make.
 func (in *access) steps() {
-	in.step("nothing: nobody is signed in", nil)
+	in.step(AccessStep{Stage: StageNobody, With: "nothing: nobody is signed in"}, nil)
 	fresh := func(complete bool, list ...Proof) *Session {
 		return &Session{
 			User: in.user.ID, Scope: in.at.Scope, Generation: in.user.Generation, Complete: complete, Created: in.now,
 			Expires: in.now.Add(HalfDoneLife), First: Proof{Kind: Password, At: in.now}, Proofs: list,
 		}
 	}
-	in.step("the password", fresh(false))
+	in.step(AccessStep{Stage: StagePassword, With: "the password"}, fresh(false))
 	for _, c := range in.user.Credentials {
 		if !(Held{Kind: c.Kind, Left: c.Left}).Enrolled() {
 			continue
@@ -254,7 +213,7 @@ func (in *access) steps() {
 		if c.Name != "" {
 			with += " “" + c.Name + "”"
 		}
-		in.step(with, fresh(true, proofOf(&c, in.now)))
+		in.step(AccessStep{Stage: StageFactor, With: with, Proven: c.Kind, Name: c.Name}, fresh(true, proofOf(&c, in.now)))
 	}
 }
 
@@ -268,14 +227,14 @@ func (in *access) newest(list []*Session) {
 		}
 	}
 	if newest == nil {
-		in.Notes = append(in.Notes, in.user.Name+" has no session at this address now.")
+		in.Notes = append(in.Notes, AccessNote{NoteNoSession, in.user.Name + " has no session at this address now."})
 		return
 	}
 	with := "the newest session, of " + newest.Created.UTC().Format("2006-01-02 15:04 UTC")
 	if newest.Agent != "" {
 		with += " (" + newest.Agent + ")"
 	}
-	in.step(with, newest)
+	in.step(AccessStep{Stage: StageSession, With: with, Begun: newest.Created, Agent: newest.Agent}, newest)
 }
 
 // factors says what each credential is worth there.
@@ -288,21 +247,23 @@ func (in *access) factors(w Ways) {
 	}
 	for _, c := range in.user.Credentials {
 		f := AccessFactor{Kind: c.Kind, Name: c.Name}
+		not := func(reason FactorReason, why string) { f.Reason, f.Why = reason, why }
 		switch {
 		case !(Held{Kind: c.Kind, Left: c.Left}).Enrolled():
-			f.Why = "none of the codes is left"
+			not(FactorUsedUp, "none of the codes is left")
 		case !gate.Has(c.Kind):
-			f.Why = "the policy does not enable it"
+			not(FactorNotEnabled, "the policy does not enable it")
 		case !allowed.Has(c.Kind):
-			f.Why = "only other factors count at this address (factors, phishing_resistant)"
+			not(FactorNotAsked, "only other factors count at this address (factors, phishing_resistant)")
 		case slices.Contains(in.user.Locked, c.Kind):
-			f.Why = "it is locked until an administrator unlocks it"
+			not(FactorLocked, "it is locked until an administrator unlocks it")
 		case c.Kind == Passkey && in.at.RPID == "":
-			f.Why = "passkeys do not work at this address"
+			not(FactorNotHere, "passkeys do not work at this address")
 		case c.Kind == Passkey && c.RPID != in.at.RPID:
-			f.Why = "it was made for " + c.RPID
+			not(FactorOtherHost, "it was made for "+c.RPID)
+			f.Host = c.RPID
 		case !w.Have.Has(c.Kind):
-			f.Why = "there is nothing to send codes with"
+			not(FactorNoSender, "there is nothing to send codes with")
 		default:
 			f.Counts = true
 		}

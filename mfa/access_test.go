@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +19,13 @@ func TestAdministration_B32_ExplainAccess(t *testing.T) {
 		u.Email, u.EmailVerified = "alice@example.com", true
 		return nil
 	}))
+	asked := 0
 	gate := func(name string, r mfa.Route) mfa.AccessGate { return mfa.AccessGate{Name: name, Route: r} }
 	ask := func(a *mfa.Administration, gates ...mfa.AccessGate) (*mfa.Access, error) {
-		return a.ExplainAccess(t.Context(), out.Subject.ID, mfa.AccessQuery{URL: "https://app.example.com/", Place: w.at, Gates: gates})
+		return a.ExplainAccess(t.Context(), out.Subject.ID, "https://app.example.com/", func(string) (*mfa.AccessQuery, error) {
+			asked++
+			return &mfa.AccessQuery{URL: "https://app.example.com/", Place: w.at, Gates: gates}, nil
+		})
 	}
 	for _, test := range []struct {
 		name  string
@@ -58,27 +63,62 @@ func TestAdministration_B32_ExplainAccess(t *testing.T) {
 		})
 	}
 	x := as[*mfa.Access](t)(ask(w.machine(), gate("mfa", mfa.Route{Organization: "acme", Need: mfa.Requirement{Fresh: 5 * day}})))
+	const member = "organization acme, of which alice is a member by the address"
 	for _, want := range []mfa.AccessAsk{
-		{What: "require on", From: "policy: default"}, {What: "require on", From: "organization acme, of which alice is a member by the address"},
-		{What: "factors passkey", From: "organization acme, of which alice is a member by the address"}, {What: "fresh 5d", From: "route: mfa"}, {What: "members of acme only", From: "route: mfa"},
+		{What: "require on", From: "policy: default", Source: mfa.FromPolicy, Of: mfa.FromDefault},
+		{What: "require on", From: member, Source: mfa.FromOrganization, Of: "acme", ByAddress: true},
+		{What: "factors passkey", From: member, Source: mfa.FromOrganization, Of: "acme", ByAddress: true},
+		{What: "fresh 5d", From: "route: mfa", Source: mfa.FromRoute, Of: "mfa"},
+		{What: "members of acme only", From: "route: mfa", Source: mfa.FromRoute, Of: "mfa", Only: "acme"},
 	} {
 		if !slices.Contains(x.Asks, want) {
 			t.Errorf("%+v is missing in %+v", want, x.Asks)
 		}
 	}
-	if len(x.Factors) != 2 || x.Factors[0].Counts || x.Factors[0].Why == "" {
+	if len(x.Factors) != 2 || x.Factors[0].Counts || x.Factors[0].Why == "" || x.Factors[0].Reason != mfa.FactorNotAsked {
 		t.Errorf("factors: %+v", x.Factors)
 	}
-	if x := as[*mfa.Access](t)(ask(w.machine())); len(x.Steps) != 0 || len(x.Notes) != 1 {
+	if x := as[*mfa.Access](t)(ask(w.machine())); len(x.Steps) != 0 || len(x.Notes) != 1 || x.Notes[0].Code != mfa.NoteOpen {
 		t.Errorf("where no gate stands: %+v", x)
 	}
+	asked = 0
 	for name, a := range map[string]*mfa.Administration{
 		"nobody": w.gate.As(mfa.Actor{}), "who may not read the policy": w.gate.As(mfa.Actor{Powers: mfa.ReadUsers}),
 		"who may not read users": w.gate.As(mfa.Actor{Powers: mfa.ReadPolicy}), "an organization's": w.gate.As(mfa.Actor{Powers: mfa.ReadUsers | mfa.ReadPolicy, Organization: "acme"}),
 	} {
-		if _, err := ask(a, gate("mfa", mfa.Route{})); err == nil {
-			t.Errorf("%s is told", name)
+		if _, err := ask(a, gate("mfa", mfa.Route{})); !errors.Is(err, mfa.ErrNotAllowed) || asked != 0 {
+			t.Errorf("AC-224: %s is told %v, and the gates were asked %d times: what stands at an address shows in the answer", name, err, asked)
 		}
+	}
+}
+
+// What somebody types is an address of a page with gates, or it is said why not: also
+// where no configuration runs, and nobody who does not exist learns of addresses.
+func TestAdministration_ExplainAccess_Addresses(t *testing.T) {
+	w, _ := governed(t, mfa.PolicySettings{})
+	_, _, out := w.alice()
+	reason := func(err error) mfa.RouteReason {
+		var route *mfa.RouteError
+		if !errors.As(err, &route) || strings.Contains(err.Error(), "xxxx") {
+			t.Fatalf("%v", err)
+		}
+		return route.Reason
+	}
+	never := func(string) (*mfa.AccessQuery, error) { t.Error("the matchers were asked"); return nil, nil }
+	_, err := w.machine().ExplainAccess(t.Context(), out.Subject.ID, "https://app.example.com/"+strings.Repeat("x", 10<<10), never)
+	if got := reason(err); got != mfa.RouteUnreadable {
+		t.Errorf("an address of 10 KiB is %q", got)
+	}
+	if _, err := w.machine().ExplainAccess(t.Context(), "nobody", "https://app.example.com/", never); !errors.Is(err, mfa.ErrNotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+	for name, gates := range map[string]mfa.Gates{"no gateway": nil, "nothing": func(string) (*mfa.AccessQuery, error) { return nil, nil }} {
+		if _, err := w.machine().ExplainAccess(t.Context(), out.Subject.ID, "https://app.example.com/", gates); reason(err) != mfa.RouteElsewhere {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := w.machine().ExplainAccess(t.Context(), out.Subject.ID, "https://app.example.com/", func(string) (*mfa.AccessQuery, error) { return new(mfa.AccessQuery), nil }); !errors.Is(err, mfa.ErrNotAllowed) {
+		t.Errorf("without a place: %v", err)
 	}
 }
 

@@ -443,20 +443,30 @@ func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() er
 	if err != nil {
 		return err
 	}
-	if u.Admin && !u.Disabled {
-		others, err := administrators(ctx, a.g.cfg.Store, maxLockoutLook)
-		if err != nil {
-			return err
-		}
-		others = slices.DeleteFunc(others, func(o *User) bool { return o.ID == id })
-		// One who cannot come in is nobody to leave it to.
-		now := a.g.Standing()
-		can := func(u *User) bool { return CanSignIn(now.Policy, now.Ways, u, a.g.now()) }
-		if len(others) == 0 || can(u) && !slices.ContainsFunc(others, can) {
-			return ErrLastAdministrator
-		}
+	if err := a.g.leaves(ctx, u, nil); err != nil {
+		return err
 	}
 	return do()
+}
+
+// leaves reports with nil that somebody is left who can administrate when an
+// administrator becomes after, which is none with nil. It is asked with roles held.
+func (g *Gate) leaves(ctx context.Context, u, after *User) error {
+	// Who cannot come in is nobody to leave it to.
+	now := g.Standing()
+	can := func(u *User) bool { return CanSignIn(now.Policy, now.Ways, u, g.now()) }
+	if !u.Admin || u.Disabled || after != nil && (can(after) || !can(u)) {
+		return nil
+	}
+	others, err := administrators(ctx, g.cfg.Store, maxLockoutLook)
+	if err != nil {
+		return err
+	}
+	others = slices.DeleteFunc(others, func(o *User) bool { return o.ID == u.ID })
+	if len(others) == 0 || can(u) && !slices.ContainsFunc(others, can) {
+		return ErrLastAdministrator
+	}
+	return nil
 }
 
 // administrators returns administrators of the whole gateway who are enabled, at most so

@@ -179,12 +179,7 @@ func (a *Administration) refused(ctx context.Context, u *User, what string, err 
 }
 
 func (a *Administration) keep(ctx context.Context, u *User, e Event) error {
-	e = a.event(u, e)
-	if events, ok := a.g.cfg.Events.(KeptEvents); ok {
-		return events.Keep(ctx, e)
-	}
-	a.g.cfg.Events.Record(ctx, e)
-	return nil
+	return a.g.cfg.Events.Keep(ctx, a.event(u, e))
 }
 
 func (a *Administration) event(u *User, e Event) Event {

@@ -17,7 +17,7 @@ type Config struct {
 	TOTP      Authenticator
 	Codes     BackupCodes
 	Passkeys  Passkeys
-	Events    Events
+	Events    KeptEvents       // what administrators do is kept before it is done
 	SentCodes SentCodes        // nil: no codes are sent
 	Post      Post             // nil: nothing is sent
 	Now       func() time.Time // nil: time.Now

@@ -264,3 +264,25 @@ func TestAdministration_B35_LastWhoCanSignIn(t *testing.T) {
 		must(t, take(w.machine()))
 	}
 }
+
+// B35 by another door: an organization that nobody is a member of may ask for anything, and
+// then the administrator is made a member of it.
+func TestAdministration_B35_MemberLockout(t *testing.T) {
+	w, _ := governed(t, mfa.PolicySettings{})
+	must(t, w.store.CreateUser(t.Context(), lockoutUser()))
+	must(t, w.machine().SetOrganization(t.Context(), mfa.Organization{ID: "acme", Enrollment: &mfa.Enrollment{}}, false))
+	// A key that may change organizations and nothing else, for example.
+	key := w.gate.As(mfa.Actor{Powers: mfa.ChangeOrganizations, Name: "key"})
+	wants(t, key.SetMember(t.Context(), "root", "acme", true), mfa.ErrLastAdministrator)
+	if u := w.user("root"); len(u.Organizations) != 0 {
+		t.Error("it is done all the same")
+	}
+	if e := w.events.Named(mfa.EventAdmin); e[len(e)-1].OK || e[len(e)-1].Reason != "last_administrator" {
+		t.Errorf("recorded: %+v", e[len(e)-1])
+	}
+	other := lockoutUser(anApp)
+	other.ID, other.Handle, other.Subject, other.Name = "zoe", []byte("zoe"), "zoe", "zoe"
+	must(t, w.store.CreateUser(t.Context(), other))
+	must(t, key.SetMember(t.Context(), "root", "acme", true))
+	must(t, key.SetMember(t.Context(), "zoe", "acme", true)) // she has a factor that counts
+}

@@ -144,7 +144,8 @@ func (a *Administration) RemoveOrganization(ctx context.Context, id Organization
 
 // SetMember makes the user a member of the organization, or takes that away. Whoever is
 // one by a verified address stays one. It holds on the next request. ErrNotFound,
-// ErrLimit.
+// ErrLimit; ErrLastAdministrator where the organization asks of the last one what they do
+// not have.
 //
 // An organization's administrator takes members out of it, and brings nobody in but by
 // invitation: they could make anybody theirs, and then reset them.
@@ -163,6 +164,13 @@ func (a *Administration) SetMember(ctx context.Context, user UserID, id Organiza
 	}
 	if err == nil && member {
 		err = a.g.checkOrganizations([]OrganizationID{id})
+	}
+	if err == nil && member && u.Admin {
+		a.g.roles.Lock()
+		defer a.g.roles.Unlock()
+		joined := *u
+		joined.Organizations = append(slices.Clone(u.Organizations), id)
+		err = a.g.leaves(ctx, u, &joined)
 	}
 	if err != nil {
 		a.refused(ctx, u, what, err)

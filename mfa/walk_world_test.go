@@ -243,6 +243,8 @@ type nobodysEvents struct{}
 
 func (nobodysEvents) Record(context.Context, mfa.Event) {}
 
+func (nobodysEvents) Keep(context.Context, mfa.Event) error { return nil }
+
 // town is the world of one cell and one person.
 type town struct {
 	plan   *plan
@@ -612,7 +614,7 @@ func (w *town) setUpCode() string {
 }
 
 var (
-	_ mfa.Store    = (*memory)(nil)
-	_ mfa.Passkeys = paperKeys{}
-	_ mfa.Events   = nobodysEvents{}
+	_ mfa.Store      = (*memory)(nil)
+	_ mfa.Passkeys   = paperKeys{}
+	_ mfa.KeptEvents = nobodysEvents{}
 )

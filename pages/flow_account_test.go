@@ -21,6 +21,10 @@ func (k keeper) Record(ctx context.Context, e mfa.Event) {
 	}
 }
 
+func (k keeper) Keep(ctx context.Context, e mfa.Event) error {
+	return k.log.AppendEvents(ctx, []mfa.Event{e})
+}
+
 func keepingEvents(c *mfa.Config) { c.Events = keeper{c.Store} }
 
 // link returns the address of the page's first link whose address has these words.

@@ -49,6 +49,8 @@ type silent struct{}
 
 func (silent) Record(context.Context, mfa.Event) {}
 
+func (silent) Keep(context.Context, mfa.Event) error { return nil }
+
 func (h *house) clock() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -37,7 +37,10 @@ type Config struct {
 	Administration func(mfa.Actor) Administration
 	// Apps returns the origins of the apps, for links that an administrator hands over.
 	// nil, or none: the one that was asked.
-	Apps   func() []string
+	Apps func() []string
+	// Gates says what stands at an address, for who asks why somebody is stopped there.
+	// nil: nobody can ask.
+	Gates  mfa.Gates
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // told of our faults; nil: nobody is
 }
@@ -60,6 +63,7 @@ type Pages struct {
 
 	administer func(mfa.Actor) Administration
 	apps       func() []string
+	gates      mfa.Gates
 	console    map[string]consoleRoute // only on the host of a console
 }
 
@@ -164,7 +168,7 @@ func New(cfg Config) (*Pages, error) {
 		"sign-up/code":           {get: p.serveSignUpCode, post: p.postSignUpCode},
 		"forgotten":              {get: p.serveForgotten, post: p.postForgotten},
 	}
-	if p.administer, p.apps = cfg.Administration, cfg.Apps; p.administer != nil {
+	if p.administer, p.apps, p.gates = cfg.Administration, cfg.Apps, cfg.Gates; p.administer != nil {
 		p.console = p.consoleRoutes()
 	}
 	return p, nil

@@ -21,6 +21,12 @@ func (r *Events) Record(_ context.Context, e mfa.Event) {
 	r.list = append(r.list, e)
 }
 
+// Keep is Record.
+func (r *Events) Keep(ctx context.Context, e mfa.Event) error {
+	r.Record(ctx, e)
+	return nil
+}
+
 // All returns what was recorded, oldest first.
 func (r *Events) All() []mfa.Event {
 	r.mu.Lock()
@@ -55,4 +61,4 @@ func (r *Events) Reset() {
 	r.list = nil
 }
 
-var _ mfa.Events = (*Events)(nil)
+var _ mfa.KeptEvents = (*Events)(nil)
