@@ -125,7 +125,7 @@ func TestConsole_B32_Access_SaysWhatDecides(t *testing.T) {
 	for _, want := range []string{
 		"Not signed in", "The password and: Passkey", "The newest session, of ", "Safari on iPhone", "Let through", "Asked to verify again", "too_weak · mfa /danger/* /danger (server srv0)",
 		"Bob Beispiel has a second step", "fresh 5m", "The organization globex", "Made a member", "By the confirmed e-mail address", "Members of umbrella only", "No such organization",
-		"It was made for wiki.example.com.", "It is locked until you unlock it.", "The configuration", "An administrator", "The default",
+		"It was made for wiki.example.com.", "It is locked until an administrator unlocks it.", "The configuration", "An administrator", "The default",
 	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("%q is missing", want)

@@ -219,7 +219,7 @@ func init() {
 		scene{"console-explain-found", 200, consoleScene("/.mfa/admin/explain?id=K7PQ2M9XTA", asAdmin, nil)},
 		scene{"console-explain-none", 404, consoleScene("/.mfa/admin/explain?id=AAAAAAAAAA", asAdmin, func(f *fakeConsole) { f.decision = nil })},
 		scene{"console-explain-organization", 200, consoleScene("/.mfa/admin/explain?as=acme", asOrganization, nil)},
-		scene{"console-explain-access", 200, consoleScene(consoleURL(pageAccess), asAuditor, nil)},
+		scene{"console-explain-access", 200, consoleScene("/.mfa/admin/explain/access?user=u2&at=https%3A%2F%2Fpayroll.example.com%2Fdanger%2Fquarterly%2F2026-11%2Fstatement-of-everything.pdf", asAuditor, nil)},
 		scene{"console-explain-access-open", 200, consoleScene(consoleURL(pageAccess), asAdmin, func(f *fakeConsole) {
 			f.access = &mfa.Access{User: "bob", Notes: []mfa.AccessNote{{Code: mfa.NoteOpen}}}
 		})},
