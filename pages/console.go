@@ -23,11 +23,13 @@ const (
 	paramWhat  = "what"  // … of several: a factor, a session
 	paramOf    = "of"    // an organization to filter by
 	paramAfter = "after" // the cursor of a page of a list
+	paramUser  = "user"  // a name to filter by; or the ID of whose access is explained
+	paramAt    = "at"    // the address where it is
 )
 
 // consoleParams are those that an address of the console keeps over a sign-in, and over
 // a switch of language.
-var consoleParams = []string{paramAs, paramID, paramDo, paramWhat, paramOf, paramAfter, paramDone, "q", "factor", "state", "user", "event", "since", "until"}
+var consoleParams = []string{paramAs, paramID, paramDo, paramWhat, paramOf, paramAfter, paramDone, paramUser, paramAt, "q", "factor", "state", "event", "since", "until"}
 
 // maxParam is how long one of them may be.
 const maxParam = 512
@@ -48,6 +50,8 @@ type consoleRoute struct {
 	// proof says that the page begins a change: the proof for it is asked before
 	// something is filled in, which would be lost on the way.
 	proof bool
+	// reads says that the form changes nothing, so that no proof for a change is asked.
+	reads bool
 }
 
 // consoleRoutes are the pages of the console, by name.
@@ -71,6 +75,7 @@ func (p *Pages) consoleRoutes() map[string]consoleRoute {
 		"admin/audit":               {get: p.serveAudit, post: p.postAudit, need: mfa.ReadAudit},
 		"admin/audit/export":        {get: p.serveExport, need: mfa.ReadAudit},
 		"admin/explain":             {get: p.serveExplain, need: mfa.ReadUsers},
+		pageAccess:                  {get: p.serveAccess, post: p.postAccess, need: mfa.ReadUsers | mfa.ReadPolicy, reads: true},
 		"admin/keys":                {get: p.serveKeys, need: mfa.ManageKeys},
 		"admin/key/make":            {get: p.serveMakeKey, post: p.postMakeKey, need: mfa.ManageKeys, proof: true},
 		"admin/key/revoke":          {get: p.serveRevokeKey, post: p.postRevokeKey, need: mfa.ManageKeys, proof: true},
@@ -107,7 +112,7 @@ func (p *Pages) serveConsole(v *visit, rt consoleRoute) {
 		if !v.ours() {
 			return
 		}
-		if c, ok := v.administrate(rt.need, true); ok {
+		if c, ok := v.administrate(rt.need, !rt.reads); ok {
 			rt.post(c)
 		}
 	default:

@@ -39,6 +39,7 @@ var example = map[string]struct {
 	"admin/audit":               {"", nil, "VerifyAudit"},
 	"admin/audit/export":        {},
 	"admin/explain":             {query: "id=K7PQ2M9XTA"},
+	"admin/explain/access":      {query: "user=u2&at=https%3A%2F%2Fapp.example.com%2Fx", form: url.Values{"user": {"bob"}, "at": {"https://app.example.com/x?q=secret"}}},
 	"admin/keys":                {},
 	"admin/key/make":            {"", url.Values{"name": {"deploy"}, "scope": {"users:read", "users:write"}, "life": {"24h0m0s"}}, "CreateAPIKey deploy users:read users:write  24h0m0s"},
 	"admin/key/revoke":          {"id=0011223344556677", nil, "RevokeAPIKey 0011223344556677"},
@@ -110,6 +111,12 @@ func TestConsole_FormsDoWhatTheySay(t *testing.T) {
 			if rt.post == nil {
 				if a.StatusCode != http.StatusMethodNotAllowed || len(f.did) > 0 {
 					t.Errorf("POST: %d, did %v", a.StatusCode, f.did)
+				}
+				return
+			}
+			if rt.reads {
+				if len(f.did) > 0 || in.did != "" || !slices.Equal(f.changes, []bool{false}) || a.StatusCode != http.StatusSeeOther {
+					t.Errorf("a form that only reads: %d, did %v, the gate was asked %v", a.StatusCode, f.did, f.changes)
 				}
 				return
 			}

@@ -8,7 +8,8 @@ import (
 	"github.com/secondgate/secondgate/mfa"
 )
 
-// explainPage says which rule made a decision, by the ID that a page showed.
+// explainPage says which rule made a decision, by the ID that a page showed; and which
+// rules decide for a person at an address.
 type explainPage struct {
 	frame
 	ID           string
@@ -17,6 +18,9 @@ type explainPage struct {
 	Decided, Why string
 	Facts        []fact
 	User         string // the address of the page of who it was
+	IDError      string
+	Form         *accessForm // nil: not for this person to ask
+	Access       *accessView
 }
 
 func (p *Pages) serveExplain(c *console) {
@@ -26,7 +30,7 @@ func (p *Pages) serveExplain(c *console) {
 		e, err := c.admin.Decision(c.r.Context(), page.ID)
 		switch {
 		case errors.Is(err, mfa.ErrNotFound):
-			page.FieldError, status = c.T("explain.none"), http.StatusNotFound
+			page.IDError, status = c.T("explain.none"), http.StatusNotFound
 		case err != nil:
 			c.failed(err)
 			return
@@ -50,8 +54,8 @@ func (p *Pages) serveExplain(c *console) {
 			}
 		}
 	}
-	text := page.FieldError
 	page.frame = c.frame(c.T("console.explain"))
-	page.FieldError = text
+	page.FieldError = page.IDError
+	page.Form = c.asksAccess("", "")
 	c.render(status, "console_explain", page)
 }

@@ -22,6 +22,7 @@ type Administration interface {
 	consolePolicy
 	consoleCampaigns
 	consoleAudit
+	consoleAccess
 	consoleKeys
 }
 

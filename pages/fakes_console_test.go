@@ -29,6 +29,8 @@ type fakeConsole struct {
 	forecast  *mfa.Forecast
 	verified  *mfa.Verified
 	decision  *mfa.Event
+	access    *mfa.Access
+	routeErr  error // of an address
 	keys      []*mfa.APIKey
 	policy    *mfa.PolicyInfo
 	campaigns []mfa.CampaignInfo
@@ -40,6 +42,7 @@ type fakeConsole struct {
 	did     []string
 	filter  mfa.UserFilter
 	query   mfa.AuditQuery
+	asked   []string // whose access, and where
 	err     error
 }
 
@@ -186,6 +189,41 @@ func (f *fakeConsole) Decision(_ context.Context, id string) (*mfa.Event, error)
 	return f.decision, f.readErr
 }
 
+func (f *fakeConsole) Find(_ context.Context, name string) (*mfa.UserInfo, error) {
+	for i := range f.users {
+		if f.users[i].Name == name {
+			u := f.users[i]
+			return &u, f.readErr
+		}
+	}
+	return nil, mfa.ErrNotFound
+}
+
+func (f *fakeConsole) MayExplainAccess() error {
+	if f.who.Actor.Organization != "" || !f.who.Actor.Powers.Has(mfa.ReadPolicy) {
+		return mfa.ErrNotAllowed
+	}
+	return nil
+}
+
+// ExplainAccess answers for whatever address the gates know.
+func (f *fakeConsole) ExplainAccess(_ context.Context, id mfa.UserID, address string, gates mfa.Gates) (*mfa.Access, error) {
+	if err := f.MayExplainAccess(); err != nil {
+		return nil, err
+	}
+	f.asked = append(f.asked, string(id)+" "+address)
+	if f.routeErr != nil {
+		return nil, f.routeErr
+	}
+	q, err := gates(address)
+	if err != nil {
+		return nil, err
+	}
+	x := *f.access
+	x.URL = q.URL
+	return &x, f.readErr
+}
+
 func (f *fakeConsole) CreateAPIKey(_ context.Context, in mfa.APIKeyInput) (string, *mfa.APIKey, error) {
 	if err := f.done("CreateAPIKey", in.Name, in.Powers, in.Organization, in.Life); err != nil {
 		return "", nil, err
@@ -277,3 +315,8 @@ func (w *world) postConsole(t testing.TB, path string, form url.Values) answer {
 }
 
 var errStore = errors.New("store is away")
+
+// gatesOfApp knows every address, as it is written.
+func gatesOfApp(address string) (*mfa.AccessQuery, error) {
+	return &mfa.AccessQuery{URL: address, Place: new(mfa.Place)}, nil
+}

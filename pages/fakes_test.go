@@ -373,7 +373,7 @@ func newWorld(t testing.TB, brand Brand) *world {
 	}}}
 	p, err := New(Config{
 		Gate: w.gate, Guard: w.guard, Brand: brand, Now: func() time.Time { return testNow },
-		Administration: func(mfa.Actor) Administration { return w.gate.console },
+		Gates: gatesOfApp, Administration: func(mfa.Actor) Administration { return w.gate.console },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,6 +56,37 @@ func sampleOrganizations() []*mfa.Organization {
 	}
 }
 
+// sampleAccess is what bob meets at an address where everything that can be said is said.
+func sampleAccess() *mfa.Access {
+	const strict = "mfa /danger/* /danger (server srv0)"
+	step := func(stage mfa.AccessStage, action string, why mfa.Reason, gate string, factors ...mfa.Kind) mfa.AccessStep {
+		return mfa.AccessStep{Stage: stage, Action: action, Reason: why, Gate: gate, Factors: factors}
+	}
+	x := &mfa.Access{
+		User: "bob", URL: "https://payroll.example.com/danger/quarterly/2026-11/statement-of-everything.pdf", Host: "payroll.example.com",
+		Gates: []mfa.AccessGate{{Name: "mfa (server srv0)"}, {Name: strict, Asks: []string{"fresh 5m", "phishing_resistant"}, Organization: "acme"}},
+		Asks: []mfa.AccessAsk{
+			{What: "factors passkey totp sms backup_code", Source: mfa.FromPolicy, Of: mfa.FromConfiguration}, {What: "require on", Source: mfa.FromPolicy, Of: mfa.FromDefault},
+			{What: "remember_device 30d", Source: mfa.FromPolicy, Of: mfa.FromStore}, {What: "fresh 12h", Source: mfa.FromOrganization, Of: "acme"},
+			{What: "remember_device off", Source: mfa.FromOrganization, Of: "globex", ByAddress: true}, {What: "fresh 5m", Source: mfa.FromRoute, Of: strict},
+			{What: "phishing_resistant", Source: mfa.FromRoute, Of: strict}, {What: "members of umbrella only", Source: mfa.FromRoute, Of: strict, Only: "umbrella", Missing: true},
+		},
+		Factors: []mfa.AccessFactor{
+			{Kind: mfa.Passkey, Name: "Firefox on Linux", Counts: true}, {Kind: mfa.Passkey, Name: "iPhone", Reason: mfa.FactorOtherHost, Host: "wiki.example.com"},
+			{Kind: mfa.TOTP, Name: "Authenticator app", Reason: mfa.FactorNotAsked}, {Kind: mfa.SMS, Name: "+49 ••• 0012", Reason: mfa.FactorLocked}, {Kind: mfa.BackupCode, Reason: mfa.FactorUsedUp},
+		},
+		Steps: []mfa.AccessStep{
+			step(mfa.StageNobody, "sign_in", mfa.ReasonNoSession, "mfa (server srv0)"), step(mfa.StagePassword, "verify", mfa.ReasonNotVerified, strict, mfa.Passkey),
+			step(mfa.StageFactor, "allow", mfa.ReasonNone, ""), step(mfa.StageFactor, "step_up", mfa.ReasonTooWeak, strict, mfa.Passkey), step(mfa.StageSession, "refuse", mfa.ReasonNotMember, strict),
+		},
+		Notes: []mfa.AccessNote{{Code: mfa.NoteRewrite}, {Code: mfa.NoteMatcher, Text: "A matcher of mfa on server srv0 cannot be asked."}},
+	}
+	x.Steps[2].Proven, x.Steps[2].Name = mfa.Passkey, "Firefox on Linux"
+	x.Steps[3].Proven, x.Steps[3].Name = mfa.TOTP, "Authenticator app"
+	x.Steps[4].Begun, x.Steps[4].Agent = testNow.Add(-5*time.Hour), "Safari on iPhone"
+	return x
+}
+
 func samplePolicy() *mfa.PolicyInfo {
 	p := &mfa.PolicyInfo{Warnings: []string{"REPORT ONLY: nobody is asked for a second factor, and a password alone opens every protected app."}}
 	values := map[string][2]string{
@@ -85,6 +116,7 @@ func (w *world) filled(who mfa.Administrator) *fakeConsole {
 	f.coverage = &mfa.Coverage{Users: 1284, Factors: map[mfa.Kind]int{mfa.Passkey: 702, mfa.TOTP: 518, mfa.SMS: 77, mfa.Email: 4, mfa.BackupCode: 1002}, None: 143, Stopped: 147, PhishingResistant: 702}
 	f.forecast = &mfa.Forecast{Users: 1284, Stopped: 147, Page: f.users[2:5], Next: "next-cursor", Closed: true}
 	f.decision = &f.events[2]
+	f.access = sampleAccess()
 	f.keys = []*mfa.APIKey{
 		{ID: "0011223344556677", Name: "deploy", Powers: powers("users:read", "users:write"), Organization: "acme", Created: testNow.Add(-90 * 24 * time.Hour), Expires: testNow.Add(20 * 24 * time.Hour), ByName: "alice", LastUsed: testNow.Add(-time.Hour), LastNetwork: "192.0.2.0/24"},
 		{ID: "8899aabbccddeeff", Name: "reports", Powers: powers("users:read", "audit:read"), Created: testNow.Add(-400 * 24 * time.Hour), Expires: testNow.Add(-24 * time.Hour)},
@@ -186,6 +218,20 @@ func init() {
 		scene{"console-explain", 200, consoleScene("/.mfa/admin/explain", asAdmin, nil)},
 		scene{"console-explain-found", 200, consoleScene("/.mfa/admin/explain?id=K7PQ2M9XTA", asAdmin, nil)},
 		scene{"console-explain-none", 404, consoleScene("/.mfa/admin/explain?id=AAAAAAAAAA", asAdmin, func(f *fakeConsole) { f.decision = nil })},
+		scene{"console-explain-organization", 200, consoleScene("/.mfa/admin/explain?as=acme", asOrganization, nil)},
+		scene{"console-explain-access", 200, consoleScene("/.mfa/admin/explain/access?user=u2&at=https%3A%2F%2Fpayroll.example.com%2Fdanger%2Fquarterly%2F2026-11%2Fstatement-of-everything.pdf", asAuditor, nil)},
+		scene{"console-explain-access-open", 200, consoleScene(consoleURL(pageAccess), asAdmin, func(f *fakeConsole) {
+			f.access = &mfa.Access{User: "bob", Notes: []mfa.AccessNote{{Code: mfa.NoteOpen}}}
+		})},
+		scene{"console-explain-access-fresh", 200, consoleScene(consoleURL(pageAccess), asAdmin, func(f *fakeConsole) {
+			f.access.Factors, f.access.Asks, f.access.Notes = nil, f.access.Asks[:2], []mfa.AccessNote{{Code: mfa.NoteNoSession}}
+			f.access.Steps = f.access.Steps[:2]
+			f.access.Steps[1].Action, f.access.Steps[1].Reason = "set_up", mfa.ReasonNothingSetUp
+		})},
+		scene{"console-explain-access-nobody", 404, consolePost("/.mfa/admin/explain/access", url.Values{"user": {"zoe"}, "at": {"https://app.example.com/x"}}, nil)},
+		scene{"console-explain-access-wrong", 422, consolePost("/.mfa/admin/explain/access", url.Values{"user": {"bob"}, "at": {"app.example.com"}}, func(f *fakeConsole) {
+			f.routeErr = &mfa.RouteError{Reason: mfa.RouteUnreadable, Err: errStore}
+		})},
 		scene{"console-not-administrator", 403, func(_ testing.TB, w *world) answer {
 			w.administrating(asAdmin).whoErr = mfa.ErrNotOwed
 			return w.visitConsole("/.mfa/admin")
