@@ -31,9 +31,29 @@ import (
 	"github.com/secondgate/secondgate/mfa"
 )
 
-// asProgram makes the test binary the program itself: tests run commands in a
-// process of their own, with the race detector where the tests have it.
+// asProgram makes the test binary the program itself.
 const asProgram = "SECONDGATE_TEST_PROGRAM"
+
+// plainProgram is the program as people have it, built once. Commands run in a process of
+// their own, hundreds of times, and with the race detector each took more than a second to
+// start, which was most of what these tests took. What they do in a running gateway is
+// done in the tests' own process, where the detector looks on.
+var plainProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "secondgate-program")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "secondgate")
+	out, err := exec.Command("go", "build", "-o", path, "../cmd/secondgate").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	builtIn = dir
+	return path, nil
+})
+
+// builtIn is the folder of plainProgram, once there is one.
+var builtIn string
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
@@ -50,6 +70,9 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	_ = caddy.Stop()
 	_ = os.RemoveAll(home)
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
+	}
 	os.Exit(code)
 }
 
@@ -57,13 +80,16 @@ func TestMain(m *testing.M) {
 // exit code.
 func program(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	binary, err := plainProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := exec.CommandContext(ctx, binary, args...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
+	err = cmd.Run()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		t.Fatalf("running %v: %v", args, err)
 	}
