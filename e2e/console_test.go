@@ -524,7 +524,7 @@ func TestConsole_Auditor(t *testing.T) {
 	} {
 		b.openAt("console", "/.mfa/admin"+path)
 		b.see(heading)
-		if list := js[[]string](b, `[...document.querySelectorAll("main form[method=post] button, .deeds a, main .danger, main a[href*='/change'], main a[href*='/edit'], main a[href*='/remove'], main a[href*='/invite'], main a[href*='/campaign?'], main a[href*='/end']")].map((e) => e.innerText)`); len(list) > 0 && path != "/audit" && (path != "/organization?id=acme" || !slices.Equal(list, []string{"Members", "Coverage", "Lock-out forecast"})) {
+		if list := js[[]string](b, `[...document.querySelectorAll("main form[method=post] button, .deeds a, main .danger, main a[href*='/change'], main a[href*='/edit'], main a[href*='/remove'], main a[href*='/invite'], main a[href*='/campaign?'], main a[href*='/end']")].map((e) => e.innerText)`); len(list) > 0 && path != "/audit" && path != "/explain" && (path != "/organization?id=acme" || !slices.Equal(list, []string{"Members", "Coverage", "Lock-out forecast"})) {
 			t.Errorf("%q offers %q", path, list)
 		}
 	}
@@ -550,6 +550,10 @@ func TestConsole_Auditor(t *testing.T) {
 		for _, path := range paths {
 			p := audra.sendTo(path, "name", "x", "why", "x", "role", "admin", "organization", "acme", "id", "acme", "set", "yes", "value", "off", "deadline", "2030-01-01")
 			switch want := http.StatusForbidden; {
+			case path == "/.mfa/admin/explain/access?id=acme": // asks, changes nothing
+				if p.Status != http.StatusNotFound {
+					t.Errorf("%s: %d %s", path, p.Status, p.Text())
+				}
 			case path == "/.mfa/admin/audit?id=acme": // checks the chain, changes nothing
 				if p.Status != http.StatusOK || !p.Has("Nothing was changed") {
 					t.Errorf("%s: %d %s", path, p.Status, p.Text())
@@ -630,7 +634,9 @@ func TestConsole_Narrow(t *testing.T) {
 	// A link is looked at once for each page and each thing that is to be done there, and
 	// once for each person, since theirs are not alike.
 	var all []string
-	todo, known := []string{"/.mfa/admin"}, map[string]bool{"/.mfa/admin": true}
+	// A form leads to one of them.
+	access := "/.mfa/admin/explain/access?" + url.Values{"user": {g.id(t, "carol-featherstonehaugh-cholmondeley-of-the-northern-department")}, "at": {g.secureBase("app") + "/reports"}}.Encode()
+	todo, known := []string{"/.mfa/admin", access}, map[string]bool{"/.mfa/admin": true}
 	visited := map[string]bool{}
 	for len(todo) > 0 {
 		address := todo[0]
