@@ -27,7 +27,7 @@ type activityPage struct {
 // activityShown is how much the account page shows, and activityPerPage how much one
 // page of all of it.
 const (
-	activityShown   = 3
+	activityShown   = 2
 	activityPerPage = 25
 )
 
