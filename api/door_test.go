@@ -258,7 +258,7 @@ func TestScript_IsServedToEverybody(t *testing.T) {
 	if rec.Code != http.StatusOK || rec.Header().Get("Content-Type") != "text/javascript; charset=utf-8" {
 		t.Errorf("%d %v", rec.Code, rec.Header())
 	}
-	if n := rec.Body.Len(); n == 0 || n >= 13<<9 { // apps load it with every page
+	if n := rec.Body.Len(); n == 0 || n >= 6<<10 {
 		t.Errorf("the script has %d bytes", n)
 	}
 	for _, no := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "http://", "https://"} {

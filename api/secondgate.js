@@ -1,6 +1,5 @@
-// Secondgate for apps: a banner, and step-up. docs/programs.md tells how to use it.
-// It needs script-src and connect-src 'self'. It makes no HTML of strings, asks the gate
-// on this very origin, and leads nowhere but to the gate's own pages and back here.
+// A banner and step-up for apps: see docs/programs.md. Makes no HTML of strings, asks the
+// gate on this origin, and leads to the gate's own pages and back here alone.
 (() => {
 	"use strict";
 
@@ -29,7 +28,6 @@
 		},
 	};
 
-	// light-dark() follows the page: where that is light alone, so is the banner.
 	const style = `
 		section { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; padding: .75rem 1rem;
 			font: 1rem/1.5 system-ui, sans-serif; color: light-dark(#16181d, #eceef2);
@@ -43,7 +41,7 @@
 
 	const ask = (path) => fetch(root + "api/" + path, { headers: { Accept: "application/json" } });
 
-	// address is a page of the gate with the way back here, and never another place.
+	// A page of the gate with the way back here, never another place.
 	function address(next) {
 		const to = new URL(next, location.origin);
 		if (to.origin !== location.origin || !to.pathname.startsWith(root)) {
@@ -72,8 +70,7 @@
 		}
 	}
 
-	// banner shows how the account is better protected, and resolves to its element; to
-	// null where there is nothing to show.
+	// Resolves to the banner, or to null where there is nothing to show.
 	async function banner({ into = document.body, days = 7, lang = document.documentElement.lang || navigator.language } = {}) {
 		const answer = await ask("account");
 		if (!answer.ok) return null; // something is owed first
@@ -110,8 +107,7 @@
 		return host;
 	}
 
-	// stepUp resolves where a second factor was proven within maxAge seconds, and otherwise
-	// leads to where the person does it, and back.
+	// Resolves where a proof is fresh enough; otherwise leads to where it is made, and back.
 	async function stepUp({ maxAge = 300, factors = [], phishingResistant = false } = {}) {
 		const query = new URLSearchParams({ max_age: maxAge });
 		if (factors.length > 0) query.set("factors", factors.join(" "));
@@ -123,7 +119,6 @@
 		throw new Error("Secondgate: " + (body.detail || "this cannot be verified here"));
 	}
 
-	// gateFetch is fetch that steps up where the gate in front of the app asks for it.
 	async function gateFetch(url, options) {
 		const answer = await fetch(url, options);
 		const challenge = answer.headers.get("WWW-Authenticate") || "";
