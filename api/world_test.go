@@ -154,7 +154,7 @@ func newWorldWith(t *testing.T, change func(*world, *mfa.Config, *api.Config)) *
 	w.policy.Factors |= mfa.KindsOf(mfa.Email, mfa.SMS)
 	plain := plainPasswords{source, store}
 	gate, programs := mfa.Config{
-		Store: store, Sources: []mfa.PasswordSource{plain}, Passwords: plain, TOTP: totp.New(), Codes: plainCodes{},
+		Store: store, Sources: []mfa.Source{{Password: plain}}, Passwords: plain, TOTP: totp.New(), Codes: plainCodes{},
 		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), Events: w, Policy: func() *mfa.Policy { return &w.policy },
 		Now: w.clock.Now, SentCodes: sent, Post: &w.post,
 	}, api.Config{Now: w.clock.Now}

@@ -97,7 +97,7 @@ type App struct {
 	// Others can be made while the gateway runs.
 	Organizations map[string]Organization `json:"organizations,omitempty"`
 
-	// Identity says who may sign in how.
+	// Identity says who may sign in how. The default is accounts of the gateway itself.
 	Identity Identity `json:"identity,omitzero"`
 
 	// SMS says where text messages may go.
@@ -135,6 +135,7 @@ type App struct {
 	logger  *zap.Logger
 	store   StoreModule
 	senders map[mfa.Kind]mfa.Sender
+	sources []namedSource
 	// configured is what the configuration says of the policy, and policy what that
 	// makes by itself; what administrators store comes beside it (generation.policies).
 	configured mfa.PolicySettings
@@ -189,12 +190,6 @@ type Organization struct {
 	RememberDevice string `json:"remember_device,omitempty"`
 	// Domains are those whose verified e-mail addresses are members.
 	Domains []string `json:"domains,omitempty"`
-}
-
-// Identity says who may sign in how.
-type Identity struct {
-	// Local are the accounts of the gateway itself.
-	Local Local `json:"local,omitzero"`
 }
 
 // Local says what people may do with accounts of the gateway itself.
@@ -312,6 +307,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return nil // it sends nothing, and need not have the secrets
 	}
 	if err := a.loadSenders(ctx); err != nil {
+		return err
+	}
+	if err := a.loadSources(ctx); err != nil {
 		return err
 	}
 	if a.emitter, err = newEmitter(ctx, a.logger); err != nil {

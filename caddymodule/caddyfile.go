@@ -56,6 +56,7 @@ func init() {
 //			sign_up name|email|sms…
 //			sign_in password [email] [sms]
 //		}
+//		identity oidc|ldap|proxied [NAME] { … }
 //		sms {
 //			countries CODE…
 //			per_day   NUMBER
@@ -238,24 +239,6 @@ func (a *App) parseOrganization(b *block) error {
 	}
 	a.Organizations[name] = o
 	return err
-}
-
-func (a *App) parseIdentity(b *block) error {
-	if !b.NextArg() || b.Val() != "local" {
-		return b.Err("identity: this version has the gateway's own accounts only; write: identity local { … }")
-	}
-	return b.nested("identity local", func(s *block) map[string]func() error {
-		return map[string]func() error{
-			"sign_up": func() error {
-				a.Identity.Local.SignUp = s.RemainingArgs()
-				if a.Identity.Local.SignUp == nil {
-					a.Identity.Local.SignUp = []string{"name"}
-				}
-				return nil
-			},
-			"sign_in": func() error { return s.words(&a.Identity.Local.SignIn, "sign_in password email") },
-		}
-	})
 }
 
 // parseDirective reads the directive

@@ -217,8 +217,8 @@ func (a *App) localWays() (mfa.SignUp, mfa.Kinds, error) {
 		}
 		return k, nil
 	}
-	for i, word := range a.Identity.Local.SignUp {
-		if slices.Contains(a.Identity.Local.SignUp[:i], word) {
+	for i, word := range a.local().SignUp {
+		if slices.Contains(a.local().SignUp[:i], word) {
 			return up, in, fmt.Errorf("sign_up: %q stands twice; write it once", word)
 		}
 		switch word {
@@ -234,7 +234,7 @@ func (a *App) localWays() (mfa.SignUp, mfa.Kinds, error) {
 			return up, in, fmt.Errorf("sign_up: %q is none of name, email, sms", word)
 		}
 	}
-	ways := a.Identity.Local.SignIn
+	ways := a.local().SignIn
 	if ways != nil && !slices.Contains(ways, "password") {
 		// Whoever has no second factor but the address that signs in could never
 		// verify (rule B27).

@@ -169,7 +169,7 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
 	defer policies.Close()
-	gate, err := newGate(app, opened, keys, events, policies, nil, func() sites { return cfg.sites(app) })
+	gate, err := newGate(app, opened, keys, events, policies, nil, func() sites { return cfg.sites(app) }, nil)
 	if err != nil {
 		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}

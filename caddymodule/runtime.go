@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -180,6 +181,7 @@ type generation struct {
 	// gateway runs.
 	policies *mfa.Policies
 	post     *sender.Post
+	sources  []io.Closer // what the identity sources hold open
 	logger   *zap.Logger
 	// coverage says how many users hold which factors; who is disabled is not counted.
 	coverage coverageFunc
@@ -221,16 +223,20 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, err
 	}
-	gate, err := newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites)
+	var gate *mfa.Gate
 	var g *generation
+	sources, closers, err := a.openSources()
+	if err == nil {
+		gate, err = newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites, sources)
+	}
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies)
 	}
 	if err != nil {
 		policies.Close()
-		return nil, errors.Join(err, closePost(post))
+		return nil, errors.Join(err, closePost(post), closeAll(closers))
 	}
-	g.post = post
+	g.post, g.sources = post, closers
 	return g, nil
 }
 
@@ -310,7 +316,7 @@ func (e edges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newGate makes the gate on a store: for a gateway that serves, and for commands
 // that work on the store while none runs.
-func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, policies *mfa.Policies, post mfa.Post, protected func() sites) (*mfa.Gate, error) {
+func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, policies *mfa.Policies, post mfa.Post, protected func() sites, sources []mfa.Source) (*mfa.Gate, error) {
 	h, err := hasher()
 	if err != nil {
 		return nil, err
@@ -327,10 +333,15 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, 
 	if err != nil {
 		return nil, err
 	}
+	var passwords mfa.Passwords
+	if a.hasLocal() {
+		sources = slices.Insert(slices.Clone(sources), 0, mfa.Source{Password: source})
+		passwords = source
+	}
 	return mfa.NewGate(mfa.Config{
 		Store:     store,
-		Sources:   []mfa.PasswordSource{source},
-		Passwords: source,
+		Sources:   sources,
+		Passwords: passwords,
 		TOTP:      totp.New(),
 		Codes:     backupcode.New(h),
 		Passkeys:  passkey.New(passkey.Config{Name: a.brandName(), Now: clock.Now}),
@@ -394,6 +405,9 @@ func (g *generation) release() {
 		g.stopCampaigns()
 		g.campaigning.Wait() // it uses what is given back now
 		g.policies.Close()
+		if err := closeAll(g.sources); err != nil {
+			g.logger.Warn("closing the identity sources", zap.Error(err))
+		}
 		g.close()
 		g.giveBack()
 	}

@@ -138,14 +138,38 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 		g.Reject(w, r, s.fault)
 		return false
 	}
-	s.need = s.need.Plus(route.Need)
+	d, err := g.judge(r, s, route)
+	if err != nil {
+		g.unavailable(w, r)
+		return false
+	}
+	if s.noSession != nil {
+		g.dropBadCookie(w, r, &s.req, s.noSession)
+	}
+	if d.Action != mfa.Allow {
+		g.answer(w, r, s, d)
+		return false
+	}
+	if s.view == nil {
+		return true // the policy asks nothing of anybody
+	}
+	if d.Would != mfa.Refuse {
+		g.noteWould(r, s, d)
+	}
+	g.identify(r, s)
+	return true
+}
 
+// judge finds out who asks and decides, for every edge of the gateway. Any error means
+// that it could not be told, and the caller must refuse. Requirements of several calls for
+// one request add up.
+func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision, error) {
+	s.need = s.need.Plus(route.Need)
 	in := mfa.Input{Place: &s.req.Place}
 	var policy mfa.Policy
 	p := g.policy()
-	if p == nil { // it cannot be read now
-		g.unavailable(w, r)
-		return false
+	if p == nil {
+		return mfa.Decision{}, errNoPolicy // it cannot be read now
 	}
 	policy = p.With(s.need)
 	policy.Organization = route.Organization
@@ -156,34 +180,27 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 		case err == nil:
 			s.view = v
 		case errors.Is(err, mfa.ErrNoSession):
-			g.dropBadCookie(w, r, &s.req, err)
+			s.noSession = err
 		default:
-			g.unavailable(w, r)
-			return false
+			return mfa.Decision{}, err
 		}
 	}
 	if s.view != nil {
 		in.Session, in.Subject = s.view.Session, s.view.Subject
 	}
-	d := mfa.Decide(in, g.now())
-	s.decision = d
-	switch {
-	case d.Action != mfa.Allow:
-		g.answer(w, r, s, d)
-		return false
-	case s.view == nil:
-		return true // the policy asks nothing of anybody
-	case s.view.Stale && d.Need.Fresh > 0:
+	s.decision = mfa.Decide(in, g.now())
+	if s.decision.Action == mfa.Allow && s.view != nil && s.view.Stale && s.decision.Need.Fresh > 0 {
 		// Proofs that cannot be looked up are not known to be fresh.
-		g.unavailable(w, r)
-		return false
+		s.decision = mfa.Decision{}
+		return s.decision, errStale
 	}
-	if d.Would != mfa.Refuse {
-		g.noteWould(r, s, d)
-	}
-	g.identify(r, s)
-	return true
+	return s.decision, nil
 }
+
+var (
+	errNoPolicy = errors.New("the policy cannot be read")
+	errStale    = errors.New("the store cannot say how fresh the session's proofs are")
+)
 
 // noteWould records what report_only did not ask (rule B18): of one user, once in a
 // while, because pages come in dozens.

@@ -28,6 +28,7 @@ type state struct {
 
 	need       mfa.Requirement // of all checks so far
 	view       *session.View
+	noSession  error // why there is no view
 	identified bool
 	decision   mfa.Decision // of the last check
 	values     [4]string    // of the identity headers: never shared between requests

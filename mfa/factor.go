@@ -74,32 +74,6 @@ type Passkeys interface {
 	Advance(current, verified Secret) (Secret, error)
 }
 
-// Identity is what a source says of a person who proved a first factor.
-type Identity struct {
-	Source  string
-	Subject string
-	Name    string
-	Email   string
-	// EmailVerified is true only where the source itself says so, as a boolean.
-	EmailVerified bool
-	DisplayName   string
-	Groups        []string
-}
-
-// PasswordSource is an identity source that takes a name and a password.
-// Package identity/local implements it.
-type PasswordSource interface {
-	// Source is the source's name, for example "local".
-	Source() string
-	// Account returns the one name under which every spelling of name is counted
-	// and looked up, or ErrRejected where no account could have that name.
-	Account(name string) (string, error)
-	// Authenticate returns the identity of the account whose password this is,
-	// or ErrRejected, after the same amount of work whether the account exists,
-	// is disabled, has no password, or the password is wrong; or ErrBusy.
-	Authenticate(ctx context.Context, account, password string) (*Identity, error)
-}
-
 // Passwords makes what a local account keeps of a password. Package
 // identity/local implements it.
 type Passwords interface {

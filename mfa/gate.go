@@ -12,8 +12,8 @@ import (
 // Config is what a Gate is made of. Every field without a note is required.
 type Config struct {
 	Store     Store
-	Sources   []PasswordSource // identity sources, in the order of the sign-in page
-	Passwords Passwords        // nil: no local accounts
+	Sources   []Source  // identity sources, in the order of the sign-in page
+	Passwords Passwords // nil: no local accounts
 	TOTP      Authenticator
 	Codes     BackupCodes
 	Passkeys  Passkeys

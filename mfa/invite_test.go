@@ -29,7 +29,7 @@ func (w *world) gateThatSends(countries ...string) *mfa.Gate {
 	w.t.Helper()
 	source := as[*local.Source](w.t)(local.New(local.Config{Users: w.store, Hasher: sharedHasher()}))
 	cfg := mfa.Config{
-		Store: w.store, Sources: []mfa.PasswordSource{source}, Passwords: source,
+		Store: w.store, Sources: []mfa.Source{{Password: source}}, Passwords: source,
 		TOTP: totp.New(), Codes: backupcode.New(sharedHasher()), Passkeys: passkey.New(passkey.Config{Now: w.clock}),
 		Events: &w.events, Policy: func() *mfa.Policy { return &w.policy }, Now: w.clock,
 	}

@@ -11,7 +11,7 @@ import (
 
 // Ways are how people can come in at a gateway, as its configuration says.
 type Ways struct {
-	Sources []string // whose users sign in with a password
+	Sources []string // whose users can sign in, with a password or at the source itself
 	Codes   Kinds    // channels whose codes are a first factor
 	Have    Kinds    // factors that can be carried out: sms and email need a sender
 	// RPIDs are the relying parties of the protected hosts; none: passkeys cannot work.
@@ -251,7 +251,7 @@ func (g *Gate) checkLockout(ctx context.Context, before, after *Policy) error {
 func (g *Gate) ways() Ways {
 	w := Ways{Codes: g.cfg.SignInCodes, Have: KindsOf(Passkey, TOTP, BackupCode), AnyHost: g.cfg.Hosts == nil}
 	for _, s := range g.cfg.Sources {
-		w.Sources = append(w.Sources, s.Source())
+		w.Sources = append(w.Sources, s.Name())
 	}
 	if g.cfg.SentCodes != nil {
 		w.Have |= g.cfg.Post.Channels() & KindsOf(SMS, Email)

@@ -29,6 +29,10 @@ type Place struct {
 	// device.go. It proves nothing.
 	Devices string
 
+	// Established is the identity that whatever stands before the gate has established
+	// for this request; the zero value: none.
+	Established Claim
+
 	// Asked is the requirement of the route that sent the person here. It is a
 	// hint taken from the address: it can make a flow ask more, never less,
 	// because the route itself decides again.

@@ -72,9 +72,32 @@ type Session struct {
 	// Sent are the codes on their way, the newest of each kind and purpose.
 	Sent []SentCode `json:"sent,omitempty"`
 
+	// Provided is the second factor that the identity source asked for itself, where it is
+	// believed in this; the zero Proof: none. It stands for "require", and for freshness by
+	// its own time; never for a route's factors, and for phishing_resistant only where it
+	// was.
+	Provided Proof `json:"provided,omitzero"`
+
+	// Source is what the identity source said of its own session.
+	Source SourceSession `json:"source,omitzero"`
+
+	// Family names the sessions that follow from one sign-in: that of the portal, and
+	// those of the hosts it was handed to. Signing out of one ends all. Empty: Line.
+	Family string `json:"family,omitempty"`
+
 	// Agent and Network show people which of their sessions is which.
 	Agent   string `json:"agent,omitempty"`
 	Network string `json:"network,omitempty"`
+}
+
+// SourceSession is what a session keeps of the identity source that began it.
+type SourceSession struct {
+	ID   string `json:"id,omitempty"` // the source's own name for its session
+	Kept Secret `json:"kept,omitempty"`
+	// Until is when the session is over unless the source confirms that its person still
+	// stands; zero: no such time. From Due on the source is asked.
+	Until time.Time `json:"until,omitzero"`
+	Due   time.Time `json:"due,omitzero"`
 }
 
 // Proof is one verification: which factor was proven, when, how well.

@@ -108,10 +108,11 @@ func (g *Gate) userByKey(ctx context.Context, key string) (*User, error) {
 	return u, nil
 }
 
+// source returns the password source of that name, or nil.
 func (g *Gate) source(name string) PasswordSource {
 	for _, s := range g.cfg.Sources {
-		if s.Source() == name {
-			return s
+		if s.Password != nil && s.Name() == name {
+			return s.Password
 		}
 	}
 	return nil

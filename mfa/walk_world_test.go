@@ -329,7 +329,7 @@ func (p *plan) build(ctx context.Context, store mfa.Store, name string) (*town, 
 	}
 	plain := plainPasswords{source, store}
 	w.gate, err = mfa.NewGate(mfa.Config{
-		Store: store, Sources: []mfa.PasswordSource{plain}, Passwords: plain,
+		Store: store, Sources: []mfa.Source{{Password: plain}}, Passwords: plain,
 		TOTP: totp.New(), Codes: plainCodes{}, Passkeys: paperKeys{}, SentCodes: walkLetters, Post: &w.post,
 		Events: nobodysEvents{}, Policy: func() *mfa.Policy { return &w.policy }, Now: w.time.Now,
 		SignUp: mfa.SignUp{Name: true, Channels: mfa.KindsOf(mfa.Email)}, SignInCodes: mfa.KindsOf(mfa.Email),

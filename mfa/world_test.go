@@ -119,7 +119,7 @@ func makeWorld(t *testing.T, store mfa.Store, source mfa.PasswordSource, passwor
 		t.Fatal(err)
 	}
 	cfg := mfa.Config{
-		Store: store, Sources: []mfa.PasswordSource{source}, Passwords: passwords,
+		Store: store, Sources: []mfa.Source{{Password: source}}, Passwords: passwords,
 		TOTP: totp.New(), Codes: w.codes, Passkeys: passkey.New(passkey.Config{Now: w.clock}),
 		Events: &w.events, Policy: func() *mfa.Policy { return &w.policy }, Now: w.clock,
 		SentCodes: sent, Post: &w.post,

@@ -85,7 +85,7 @@ func newHouse(t *testing.T, adjust ...func(*mfa.Config)) *house {
 	}
 	policy := func() *mfa.Policy { return &h.policy }
 	cfg := mfa.Config{
-		Store: store, Sources: []mfa.PasswordSource{source}, Passwords: source,
+		Store: store, Sources: []mfa.Source{{Password: source}}, Passwords: source,
 		TOTP: totp.New(), Codes: backupcode.New(hasher), Passkeys: passkey.New(passkey.Config{Now: h.clock}),
 		Events: silent{}, Policy: policy, Now: h.clock,
 	}
