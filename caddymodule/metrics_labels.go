@@ -23,14 +23,14 @@ var reasons = set(
 var outcomes = set(
 	"throttled", "clock", "proof_owed", "invalid", "name_taken", "name", "not_found", "disabled", "rejected", "cloned",
 	"expired", "busy", "not_owed", "not_allowed", "limit", "last_factor", "enrollment_closed", "confirm_first",
-	"not_sent", "country", "fault", "password", "lockout", "last_administrator", "self", "role",
+	"not_sent", "country", "denied", "fault", "password", "lockout", "last_administrator", "self", "role",
 )
 
 // steps are what can be throttled.
 var steps = set(mfa.EventNames...)
 
 // factors are what can be tried.
-var factors = set(mfa.Password, mfa.Passkey, mfa.TOTP, mfa.SMS, mfa.Email, mfa.BackupCode)
+var factors = set(mfa.Password, mfa.Redirected, mfa.Claimed, mfa.Passkey, mfa.TOTP, mfa.SMS, mfa.Email, mfa.BackupCode)
 
 func set[T comparable](list ...T) map[T]bool {
 	m := make(map[T]bool, len(list))

@@ -35,6 +35,7 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventRemember:       {"event.remember", "event.remember"},
 	mfa.EventForget:         {"event.forget", "event.forget"},
 	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
+	mfa.EventSource:         {"event.source", "event.source.no"},
 	mfa.EventProfile:        {"event.profile", "event.profile.no"},
 	mfa.EventKey:            {"event.api_key", "event.api_key.no"},
 	mfa.EventEventsLost:     {"event.events_lost", "event.events_lost"},
@@ -55,6 +56,7 @@ func (v *visit) eventText(e *mfa.Event) string {
 	case "":
 	case mfa.Password:
 		text = v.T("event.with", "event", text, "what", v.T("account.password"))
+	case mfa.Redirected, mfa.Claimed: // the source stands beside it
 	default:
 		text = v.T("event.with", "event", text, "what", v.kind(e.Factor))
 	}
