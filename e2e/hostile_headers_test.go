@@ -92,7 +92,7 @@ func TestHostile_identity_AC043_AC044_AC045_AC046(t *testing.T) {
 		{"our pages", plainGet("/.mfa/sign-in"), false, "-"},
 		{"too weak", plainGet("/strict/x"), true, "-"},
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, route := range routes {
 			t.Run("AC-043 "+route.name, func(t *testing.T) {
 				m := route.m
@@ -139,7 +139,7 @@ func TestHostile_renamed_headers_AC045(t *testing.T) {
 		}
 	}
 	default_bind`, 1))
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, name := range []string{"X-My-User", "x-my-user", "X_MY_USER", "X.My.User", "x-MY-user", "X-Webauth-Groups", "X_WEBAUTH_GROUPS", "Remote-User", "Remote_User"} {
 				m := plainGet(path).with([2]string{name, "evil"}).cookie(w.session)
@@ -220,7 +220,7 @@ func TestHostile_trailers_AC049(t *testing.T) {
 		{"Remote-User", "evil"}, {"Cookie", "__Host-mfa=evil"}, {"Authorization", "Bearer evil"}, {"Remote_User", "evil"},
 		{"Remote.User", "evil"}, {"X-Forwarded-For", "evil"}, {"X-Other", "evil"},
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, announce := range []bool{true, false} {
 				t.Run(fmt.Sprintf("AC-049 %s announced %v", path, announce), func(t *testing.T) {
@@ -265,7 +265,7 @@ var trust = []string{
 // AC-052: nor does "Proxy", which CGI turns into HTTP_PROXY.
 func TestHostile_forwarded_AC051_AC052(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, name := range append([]string{"Proxy", "PROXY", "proxy"}, trust...) {
 				_, h := w.reaches(send, plainGet(path).with([2]string{name, "evil.test"}).cookie(w.session))
@@ -331,7 +331,7 @@ func TestHostile_answers_AC017_AC056(t *testing.T) {
 		"AC-056 no answer":              "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok",
 		"AC-056 nonsense":               "\x00\x01\x02",
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for name, text := range answers {
 			t.Run(name, func(t *testing.T) {
 				w.App.Answer(func(c net.Conn, _ hit) bool {
