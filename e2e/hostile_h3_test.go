@@ -146,13 +146,13 @@ func (w wire) stream(fields [][2]string, body string, trailer [][2]string) answe
 	if trailer != nil {
 		out = append(out, frameOf(h3Headers, packed(trailer))...)
 	}
-	if _, err := s.Write(out); err != nil {
-		return answer{err: err}
+	// A server that has answered already wants to read no more, which is no failure.
+	_, wrote := s.Write(out)
+	closed := s.Close()
+	if a := readStream(s); a.err == nil || wrote == nil && closed == nil {
+		return a
 	}
-	if err := s.Close(); err != nil {
-		return answer{err: err}
-	}
-	return readStream(s)
+	return answer{err: errors.Join(wrote, closed)}
 }
 
 // packed is a block of fields without a dynamic table (RFC 9204).
@@ -219,7 +219,7 @@ func TestWire_http3(t *testing.T) {
 		t.Fatalf("a signed-in request over HTTP/3: %s", a)
 	}
 	a, h := w.reaches(w.h3, message{method: "POST", target: "/x", body: "hello", trailer: [][2]string{{"X-After", "1"}}}.cookie(w.session))
-	if h == nil || !strings.HasSuffix(h.Raw, "hello") && !strings.Contains(h.Raw, "hello") {
+	if h == nil || string(h.Body) != "hello" {
 		t.Fatalf("a body over HTTP/3: %s", a)
 	}
 	if a := w.h3(plainGet("/x")); a.status != http.StatusFound || !strings.HasPrefix(a.header.Get("Location"), "/.mfa/sign-in") {

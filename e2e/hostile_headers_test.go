@@ -220,7 +220,7 @@ func TestHostile_trailers_AC049(t *testing.T) {
 		{"Remote-User", "evil"}, {"Cookie", "__Host-mfa=evil"}, {"Authorization", "Bearer evil"}, {"Remote_User", "evil"},
 		{"Remote.User", "evil"}, {"X-Forwarded-For", "evil"}, {"X-Other", "evil"},
 	}
-	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, protocol string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, announce := range []bool{true, false} {
 				t.Run(fmt.Sprintf("AC-049 %s announced %v", path, announce), func(t *testing.T) {
@@ -231,8 +231,10 @@ func TestHostile_trailers_AC049(t *testing.T) {
 						}
 						a, h := w.reaches(send, m.cookie(w.session))
 						if h == nil {
-							// Forbidden names in Trailer are refused as malformed.
-							if a.err == nil && a.status != http.StatusBadRequest {
+							// Forbidden names in Trailer are refused as malformed; over HTTP/3 only
+							// when the body has been read, on its way to the app.
+							late := protocol == "h3" && a.status == http.StatusBadGateway
+							if a.err == nil && a.status != http.StatusBadRequest && !late {
 								t.Errorf("%s", a)
 							}
 							continue
@@ -331,8 +333,11 @@ func TestHostile_answers_AC017_AC056(t *testing.T) {
 		"AC-056 no answer":              "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok",
 		"AC-056 nonsense":               "\x00\x01\x02",
 	}
-	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, protocol string) {
 		for name, text := range answers {
+			// The server of HTTP/3 sends whatever Trailer names as a trailer alone, where no
+			// browser reads a cookie: the app has asked for that.
+			kept := strings.Contains(text, "mine=1") && !(protocol == "h3" && name == "AC-056 trailers")
 			t.Run(name, func(t *testing.T) {
 				w.App.Answer(func(c net.Conn, _ hit) bool {
 					_, _ = c.Write([]byte(text))
@@ -347,7 +352,7 @@ func TestHostile_answers_AC017_AC056(t *testing.T) {
 						}
 					}
 				}
-				if strings.Contains(text, "mine=1") && a.err == nil && a.status < 500 && !slices.Contains(a.header["Set-Cookie"], "mine=1") {
+				if kept && a.err == nil && a.status < 500 && !slices.Contains(a.header["Set-Cookie"], "mine=1") {
 					t.Errorf("the app's own cookie is lost: %s %v", a, a.header)
 				}
 			})
