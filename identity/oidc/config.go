@@ -44,7 +44,7 @@ type Config struct {
 }
 
 // Claims are where the provider writes what. A dot leads into an object:
-// realm_access.roles. "" stands for the default, "-" for nowhere.
+// realm_access.roles. "" stands for the default, "off" for nowhere.
 type Claims struct {
 	Name         string // user name; preferred_username
 	DisplayName  string // name
@@ -70,12 +70,12 @@ func (c Claims) with() Claims {
 		claim    *string
 		standard string
 	}{
-		{&c.Name, "preferred_username"}, {&c.DisplayName, "name"}, {&c.Email, "email"}, {&c.Groups, "groups"}, {&c.Organization, "-"},
+		{&c.Name, "preferred_username"}, {&c.DisplayName, "name"}, {&c.Email, "email"}, {&c.Groups, "groups"}, {&c.Organization, "off"},
 	} {
 		if *each.claim == "" {
 			*each.claim = each.standard
 		}
-		if *each.claim == "-" {
+		if *each.claim == "off" {
 			*each.claim = ""
 		}
 	}
@@ -239,7 +239,7 @@ func (c Config) checkTrust() error {
 		}
 	}
 	if len(c.Trust.PhishingResistant) > 0 && !c.Trust.any() {
-		return errors.New("trust_mfa phishing_resistant_amr: says how good a second factor is, and nothing says what one is; write for example: trust_mfa { amr mfa hwk; phishing_resistant_amr hwk }")
+		return errors.New("trust_mfa phishing_resistant_amr: says how good a second factor is, and nothing says what one is; write that, too: amr mfa hwk")
 	}
 	return nil
 }
@@ -265,7 +265,7 @@ func words(option string, list []string, example string) error {
 
 // checkClaim refuses a claim that cannot say what a person is.
 func checkClaim(claim string) error {
-	if claim == "" || claim == "-" {
+	if claim == "" || claim == "off" {
 		return nil
 	}
 	return checkPath(claim)
