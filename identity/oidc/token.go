@@ -161,7 +161,7 @@ func (all claims) time(name string) (time.Time, bool) {
 	if !all.has(name) || json.Unmarshal(all[name], &seconds) != nil || !(seconds >= 0 && seconds < math.MaxInt32*100) {
 		return time.Time{}, false
 	}
-	return time.Unix(int64(seconds), 0), true
+	return time.Unix(int64(seconds), 0).UTC(), true
 }
 
 func asText(raw json.RawMessage) (string, bool) {
