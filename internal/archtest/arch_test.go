@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"api", "guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
+		"api", "guard", "identity/local", "identity/oidc", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"mfa/mfatest":           {"mfa", "github.com/fxamacker/cbor/v2"},
 
 	"identity/local": {"internal/seal", "mfa", "golang.org/x/text"},
+	"identity/oidc":  {"internal/outbound", "mfa", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2"},
 
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
@@ -62,6 +63,7 @@ var allowed = map[string][]string{
 
 	"internal/archtest": {},
 	"internal/clock":    {},
+	"internal/oidctest": {},
 	"internal/outbound": {},
 	"internal/qr":       {"github.com/boombuler/barcode"},
 	"internal/quote":    {},
@@ -88,6 +90,8 @@ var owned = map[string][]string{
 	"go.opentelemetry.io/otel":            {"caddymodule"},
 	"golang.org/x/crypto/argon2":          {"internal/seal"},
 	"github.com/getkin/kin-openapi":       {"api/apitest"},
+	"github.com/coreos/go-oidc/v3":        {"identity/oidc"},
+	"golang.org/x/oauth2":                 {"identity/oidc"},
 }
 
 // forbidden are imports that nobody may have.
