@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 	"mfa/factor/totp":       {"mfa", "github.com/pquerna/otp"},
 	"mfa/mfatest":           {"mfa", "github.com/fxamacker/cbor/v2"},
 
+	"identity/ldap":  {"mfa", "github.com/go-ldap/ldap/v3"},
 	"identity/local": {"internal/seal", "mfa", "golang.org/x/text"},
 
 	"store":           {"internal/seal", "mfa"},
@@ -86,6 +87,7 @@ var owned = map[string][]string{
 	"github.com/wneessen/go-mail":         {"sender/smtp"},
 	"github.com/prometheus/client_golang": {"caddymodule"},
 	"go.opentelemetry.io/otel":            {"caddymodule"},
+	"github.com/go-ldap/ldap/v3":          {"identity/ldap"},
 	"golang.org/x/crypto/argon2":          {"internal/seal"},
 	"github.com/getkin/kin-openapi":       {"api/apitest"},
 }
