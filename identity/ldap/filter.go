@@ -24,8 +24,26 @@ func fill(template, place, value string) string {
 // name that was typed.
 func anybody(template string) string { return strings.ReplaceAll(template, placeName, "*") }
 
-// misplaced finds a place behind a comparison in which a star would be a letter.
-var misplaced = regexp.MustCompile(`[:~<>]=[^()]*\{name\}`)
+// comparison is what may stand between a bracket and a place: an attribute, the sign, and
+// a part of the value. In other comparisons a star would be a letter.
+var comparison = map[string]*regexp.Regexp{
+	placeName: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*=[^()]*$`),
+	placeDN:   regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(:[A-Za-z0-9.]+:)?=$`),
+}
+
+// wellPlaced reports whether each place of the template is within a value.
+func wellPlaced(template, place string) bool {
+	parts := strings.Split(template, place)
+	before := ""
+	for _, part := range parts[:len(parts)-1] {
+		before += part
+		if !comparison[place].MatchString(before[strings.LastIndexByte(before, '(')+1:]) {
+			return false
+		}
+		before += "x"
+	}
+	return true
+}
 
 // checkTemplate refuses what is no filter, or one that does not look at the value.
 func checkTemplate(option, template, place string) error {
@@ -33,7 +51,7 @@ func checkTemplate(option, template, place string) error {
 	switch {
 	case !strings.Contains(template, place):
 		return fmt.Errorf("%s: has no %s in it, so it would find the same entries for everybody; write for example: %s %s", option, place, lastWord(option), example)
-	case place == placeName && misplaced.MatchString(template):
+	case !wellPlaced(template, place):
 		return fmt.Errorf("%s: %s can stand behind = alone; write for example: %s %s", option, place, lastWord(option), example)
 	}
 	if _, err := ldap.CompileFilter(fill(template, place, "a")); err != nil {
