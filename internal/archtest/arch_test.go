@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"api", "guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
+		"api", "guard", "identity/ldap", "identity/local", "identity/proxied", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -48,8 +48,9 @@ var allowed = map[string][]string{
 	"mfa/factor/totp":       {"mfa", "github.com/pquerna/otp"},
 	"mfa/mfatest":           {"mfa", "github.com/fxamacker/cbor/v2"},
 
-	"identity/ldap":  {"mfa", "github.com/go-ldap/ldap/v3"},
-	"identity/local": {"internal/seal", "mfa", "golang.org/x/text"},
+	"identity/ldap":    {"mfa", "github.com/go-ldap/ldap/v3"},
+	"identity/proxied": {"mfa"},
+	"identity/local":   {"internal/seal", "mfa", "golang.org/x/text"},
 
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
