@@ -37,6 +37,16 @@ type Config struct {
 	// Related are the origins outside Domain that may use its passkeys; see package
 	// internal/related.
 	Related []string
+	// Established returns the identity that whatever stands before the gate has
+	// established for a request; nil: there is no such source. It sees the request before
+	// Strip does, and says the same of it each time.
+	Established func(*http.Request) mfa.Claim
+	// ClaimSource is the name of the source that takes such identities, and OnlyClaims
+	// says that there is no other.
+	ClaimSource string
+	OnlyClaims  bool
+	// End ends a session in the store (rule B26). It must be set where Established is.
+	End func(context.Context, mfa.SessionID) error
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
@@ -56,6 +66,7 @@ type Guard struct {
 	domain   string
 	related  map[string]bool // hosts as browsers write them
 	insecure bool
+	claims   claims
 	headers  Headers
 	drop     dropList
 	refusals Refusals
@@ -71,7 +82,8 @@ func New(cfg Config) (*Guard, error) {
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
 		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm,
 	}
-	if g.sessions == nil || g.policy == nil || g.events == nil {
+	g.claims = claims{cfg.Established, cfg.ClaimSource, cfg.OnlyClaims, cfg.End}
+	if g.sessions == nil || g.policy == nil || g.events == nil || g.claims.established != nil && (g.claims.end == nil || g.claims.source == "") {
 		return nil, errors.New("making a guard: a part is missing")
 	}
 	if g.now == nil {
@@ -169,7 +181,7 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 // one request add up.
 func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision, error) {
 	s.need = s.need.Plus(route.Need)
-	in := mfa.Input{Place: &s.req.Place}
+	in := mfa.Input{Place: &s.req.Place, OnlyEstablished: g.claims.only}
 	var policy mfa.Policy
 	p := g.policy()
 	if p == nil {
@@ -260,7 +272,8 @@ func (g *Guard) Session(r *http.Request, req *Request) (*session.View, error) {
 	if n != 1 {
 		return nil, mfa.ErrNoSession
 	}
-	return g.sessions.Verify(r.Context(), token, req.Place.Scope)
+	v, err := g.sessions.Verify(r.Context(), token, req.Place.Scope)
+	return g.agreed(r.Context(), req, v, err)
 }
 
 // HalfDone returns the half-done sign-in of the request's cookie; else as Session.
@@ -269,7 +282,8 @@ func (g *Guard) HalfDone(r *http.Request, req *Request) (*session.View, error) {
 	if n != 1 {
 		return nil, mfa.ErrNoSession
 	}
-	return g.sessions.VerifyHalfDone(r.Context(), token, req.Place.Scope)
+	v, err := g.sessions.VerifyHalfDone(r.Context(), token, req.Place.Scope)
+	return g.agreed(r.Context(), req, v, err)
 }
 
 // SetSession gives the browser the token of s: the session cookie where s is

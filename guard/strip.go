@@ -94,6 +94,7 @@ func (g *Guard) StripSeen(w http.ResponseWriter, r *http.Request, seen *Request)
 
 func (g *Guard) strip(w http.ResponseWriter, r *http.Request, s *state) (http.ResponseWriter, *http.Request) {
 	s.writer = writer{ResponseWriter: w, guard: g, state: s}
+	s.req.peer, s.req.Place.Established = s.peer, g.claim(r)
 	if lines := r.Header["Cookie"]; len(lines) == 1 {
 		s.line[0] = lines[0]
 		s.cookies = s.line[:]
