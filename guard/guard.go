@@ -40,6 +40,10 @@ type Config struct {
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
+	// Assertion returns what is signed for the app with that origin about a session that
+	// may pass, or "" where there is nothing: whoever gives the function tells of a fault.
+	// It is called for each request. nil: nothing is signed.
+	Assertion func(v *session.View, origin string) string
 }
 
 // Guard stands before an app. It is safe for concurrent use.
@@ -54,6 +58,7 @@ type Guard struct {
 	related  map[string]bool // hosts as browsers write them
 	insecure bool
 	headers  Headers
+	assert   func(v *session.View, origin string) string
 	drop     dropList
 	refusals Refusals
 	quiet    quiet
@@ -65,7 +70,7 @@ type Guard struct {
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
-		insecure: cfg.InsecureHTTP, refusals: plainRefusals{},
+		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, assert: cfg.Assertion,
 	}
 	if g.sessions == nil || g.policy == nil || g.events == nil {
 		return nil, errors.New("making a guard: a part is missing")
