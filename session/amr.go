@@ -92,8 +92,8 @@ func doneIn(s *mfa.Session, u *mfa.Subject, password bool) done {
 	}
 	for i := range s.Proofs {
 		p := &s.Proofs[i]
-		if p.Remembered || !stands(s, u, p) {
-			continue // a browser has stood for it, or its factor is gone
+		if p.Remembered || mfa.KindsOf(p.Kind)&everyKind == 0 || !stands(s, u, p) {
+			continue // a browser has stood for it, nobody here knows it, or its factor is gone
 		}
 		add(p, true)
 		if s.First.Credential == "" || p.Credential != s.First.Credential || p.UserVerified {
