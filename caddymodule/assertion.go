@@ -98,18 +98,18 @@ func (a *App) newAssertions(keys *seal.Keyset, policies *mfa.Policies, sources [
 
 // asserting returns what the guard asks for each request that may pass, or nil. What cannot
 // be signed is left out, counted, and logged once a minute: it is the same fault each time.
-func asserting(signer *session.Assertions, logger *zap.Logger) func(*session.View, string) string {
+func asserting(signer *session.Assertions, logger *zap.Logger) func(*session.View, session.Audience) string {
 	if signer == nil {
 		return nil
 	}
 	var told atomic.Int64 // when it was logged last, in Unix nanoseconds
-	return func(v *session.View, origin string) string {
-		token, err := signer.Of(v, origin)
+	return func(v *session.View, to session.Audience) string {
+		token, err := signer.Of(v, to)
 		if err != nil {
 			counted.unsigned.Inc()
 			now, last := clock.Now().UnixNano(), told.Load()
 			if (now-last >= int64(time.Minute) || now < last) && told.CompareAndSwap(last, now) {
-				logger.Error("an app was sent no assertion", zap.Error(err), zap.String("app", origin))
+				logger.Error("an app was sent no assertion", zap.Error(err), zap.Stringer("app", to))
 			}
 			return ""
 		}

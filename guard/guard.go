@@ -40,10 +40,10 @@ type Config struct {
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
-	// Assertion returns what is signed for the app with that origin about a session that
-	// may pass, or "" where there is nothing: whoever gives the function tells of a fault.
-	// It is called for each request. nil: nothing is signed.
-	Assertion func(v *session.View, origin string) string
+	// Assertion returns what is signed for that app about a session that may pass, or ""
+	// where there is nothing: whoever gives the function tells of a fault. It is called for
+	// each request. nil: nothing is signed.
+	Assertion func(v *session.View, to session.Audience) string
 }
 
 // Guard stands before an app. It is safe for concurrent use.
@@ -58,7 +58,7 @@ type Guard struct {
 	related  map[string]bool // hosts as browsers write them
 	insecure bool
 	headers  Headers
-	assert   func(v *session.View, origin string) string
+	assert   func(v *session.View, to session.Audience) string
 	drop     dropList
 	refusals Refusals
 	quiet    quiet

@@ -258,17 +258,19 @@ func (g *Guard) identify(r *http.Request, s *state) {
 	s.put(r.Header, 3, h.Groups, groups(u.Groups))
 	// Without one the request goes on: an app that relies on it refuses by itself, and
 	// the others are not to stand still for it.
-	s.put(r.Header, 4, h.Assertion, g.Assertion(s.view, s.req.Place.Origin))
+	if g.assert != nil {
+		s.put(r.Header, 4, h.Assertion, g.assert(s.view, session.Audience{HTTPS: s.req.HTTPS, Host: s.req.Host}))
+	}
 }
 
 // Assertion returns what tells the app with that origin, signed, whose request this is and
-// what was proven, or "". It decides nothing: ask it for what may pass. The name of its
-// header is Headers.Assertion.
+// what was proven, or "". It decides nothing: ask it for what may pass. This is for edges
+// where the request to the app is somebody else's; Check sets the header itself.
 func (g *Guard) Assertion(v *session.View, origin string) string {
 	if g.assert == nil {
 		return ""
 	}
-	return g.assert(v, origin)
+	return g.assert(v, session.ParseAudience(origin))
 }
 
 func (s *state) put(h http.Header, i int, name, value string) {

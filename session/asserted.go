@@ -20,7 +20,7 @@ type stamp struct{ _ byte }
 type asserted struct {
 	by          *stamp
 	orgs        *mfa.Directory
-	origin      string
+	to          Audience
 	token       string
 	from, until int64 // when it is sent, in Unix nanoseconds
 }
@@ -31,7 +31,7 @@ type asserted struct {
 type sent struct{ list atomic.Pointer[[]*asserted] }
 
 // find returns the one to send, or "".
-func (s *sent) find(by *stamp, orgs *mfa.Directory, origin string, now time.Time) string {
+func (s *sent) find(by *stamp, orgs *mfa.Directory, to Audience, now time.Time) string {
 	list := s.list.Load()
 	if list == nil {
 		return ""
@@ -40,7 +40,7 @@ func (s *sent) find(by *stamp, orgs *mfa.Directory, origin string, now time.Time
 	for _, a := range *list {
 		// A clock that was set back makes a new one, rather than sending one that is
 		// not good yet.
-		if a.origin == origin && a.by == by && a.orgs == orgs && a.from <= n && n < a.until {
+		if a.to == to && a.by == by && a.orgs == orgs && a.from <= n && n < a.until {
 			return a.token
 		}
 	}
@@ -55,7 +55,7 @@ func (s *sent) keep(made *asserted, now time.Time) {
 	if old != nil {
 		n := now.UnixNano()
 		for _, a := range *old {
-			if len(list) < maxAsserted && a.origin != made.origin && a.by == made.by && n < a.until {
+			if len(list) < maxAsserted && a.to != made.to && a.by == made.by && n < a.until {
 				list = append(list, a)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -129,15 +130,42 @@ func (c *assertion) GetExpirationTime() (*jwt.NumericDate, error) {
 	return date(c.Expires), nil
 }
 
-// Of returns the assertion of a complete session for the app with that origin
-// ("https://app.example.com"), with at least half a minute to live where the session has as
+// Audience is the app that an assertion is for. In two parts, because the hot path has them
+// so, and putting them together costs it an allocation.
+type Audience struct {
+	HTTPS bool
+	Host  string // host and, where it is not the scheme's own, port
+}
+
+// ParseAudience returns the audience of an origin as browsers write it:
+// "https://app.example.com". Another text gives the zero value, which is no app's.
+func ParseAudience(origin string) Audience {
+	if host, ok := strings.CutPrefix(origin, "https://"); ok {
+		return Audience{true, host}
+	}
+	host, _ := strings.CutPrefix(origin, "http://")
+	if host == origin {
+		host = ""
+	}
+	return Audience{false, host}
+}
+
+// String returns the origin.
+func (to Audience) String() string {
+	if to.HTTPS {
+		return "https://" + to.Host
+	}
+	return "http://" + to.Host
+}
+
+// Of returns the assertion of a complete session for that app, with at least half a minute to live where the session has as
 // much. mfa.ErrNoSession where the view is nobody's or not a complete session's; any other
 // error means that none can be made. The caller has decided that the request may pass: Of
 // looks at no policy for that.
 //
 // A view that came from Manager.Verify keeps what was made, for a few origins; another one
 // pays for a signature each time.
-func (a *Assertions) Of(v *View, origin string) (string, error) {
+func (a *Assertions) Of(v *View, to Audience) (string, error) {
 	if v == nil || v.Session == nil || v.Subject == nil {
 		return "", mfa.ErrNoSession
 	}
@@ -147,11 +175,11 @@ func (a *Assertions) Of(v *View, origin string) (string, error) {
 		orgs = p.Organizations
 	}
 	if v.asserted != nil {
-		if token := v.asserted.find(a.stamp, orgs, origin, now); token != "" {
+		if token := v.asserted.find(a.stamp, orgs, to, now); token != "" {
 			return token, nil
 		}
 	}
-	c, err := a.claims(v, orgs, origin, now)
+	c, err := a.claims(v, orgs, to, now)
 	if err != nil {
 		return "", err
 	}
@@ -167,7 +195,7 @@ func (a *Assertions) Of(v *View, origin string) (string, error) {
 	}
 	if v.asserted != nil {
 		v.asserted.keep(&asserted{
-			by: a.stamp, orgs: orgs, origin: origin, token: signed, from: now.UnixNano(), until: renewal(c).UnixNano(),
+			by: a.stamp, orgs: orgs, to: to, token: signed, from: now.UnixNano(), until: renewal(c).UnixNano(),
 		}, now)
 	}
 	return signed, nil
@@ -183,10 +211,10 @@ func renewal(c *assertion) time.Time {
 	return end.Add(-assertionSpare)
 }
 
-func (a *Assertions) claims(v *View, orgs *mfa.Directory, origin string, now time.Time) (*assertion, error) {
+func (a *Assertions) claims(v *View, orgs *mfa.Directory, to Audience, now time.Time) (*assertion, error) {
 	s, u := v.Session, v.Subject
 	switch {
-	case origin == "":
+	case to.Host == "":
 		return nil, errors.New("signing an assertion: for no app")
 	case !s.Complete, s.ID == "", u.ID == "", s.User != u.ID, s.Generation != u.Generation, u.Disabled, !now.Before(s.Expires):
 		return nil, mfa.ErrNoSession
@@ -195,6 +223,7 @@ func (a *Assertions) claims(v *View, orgs *mfa.Directory, origin string, now tim
 	if s.Expires.Before(end) {
 		end = s.Expires
 	}
+	origin := to.String()
 	d := doneIn(s, u, a.passwords(u.Source))
 	c := &assertion{
 		Issuer: a.issuer, Audience: origin, User: string(u.ID), UserName: u.Name, Name: u.DisplayName, Email: u.Email,

@@ -61,7 +61,7 @@ func (w *world) signedIn() *View {
 
 func (w *world) assertion(a *Assertions, v *View, origin string) string {
 	w.t.Helper()
-	token, err := a.Of(v, origin)
+	token, err := a.Of(v, ParseAudience(origin))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestAssertions_AC008_AreNoSessions(t *testing.T) {
 	enc := base64.RawURLEncoding.EncodeToString
 	for name, planted := range map[string]string{
 		"as it is":                  token,
-		"for our own issuer":        w.assertion(w.signer(func(c *AssertionConfig) { c.Issuer = issuer }), v, scope),
+		"for our own issuer":        w.assertion(w.signer(func(c *AssertionConfig) { c.Issuer = issuer }), v, origin),
 		"with a session's header":   enc([]byte(goodHeader)) + "." + parts[1] + "." + parts[2],
 		"with a session's type":     enc([]byte(`{"alg":"EdDSA","kid":"k1","typ":"mfa-session+jwt"}`)) + "." + parts[1] + "." + parts[2],
 		"signed with the published": forge(goodHeader, w.payload("alice", "s1"), a.KeySet()),
@@ -216,16 +216,16 @@ func TestAssertions_Of_Refuses(t *testing.T) {
 	} {
 		s, u := *good.Session, *good.Subject
 		alter(&s, &u)
-		if token, err := a.Of(&View{Session: &s, Subject: &u}, origin); !errors.Is(err, mfa.ErrNoSession) || token != "" {
+		if token, err := a.Of(&View{Session: &s, Subject: &u}, ParseAudience(origin)); !errors.Is(err, mfa.ErrNoSession) || token != "" {
 			t.Errorf("%s: %q, %v", name, token, err)
 		}
 	}
 	for name, v := range map[string]*View{"no view": nil, "no session": {Subject: good.Subject}, "no user": {Session: good.Session}} {
-		if token, err := a.Of(v, origin); !errors.Is(err, mfa.ErrNoSession) || token != "" {
+		if token, err := a.Of(v, ParseAudience(origin)); !errors.Is(err, mfa.ErrNoSession) || token != "" {
 			t.Errorf("%s: %q, %v", name, token, err)
 		}
 	}
-	if token, err := a.Of(&good, ""); err == nil || token != "" {
+	if token, err := a.Of(&good, Audience{HTTPS: true}); err == nil || token != "" {
 		t.Errorf("for no app: %q", token)
 	}
 }
@@ -239,7 +239,7 @@ func TestAssertions_Of_RefusesTooManyGroups(t *testing.T) {
 	for i := range 500 {
 		u.Groups = append(u.Groups, fmt.Sprintf("group-%d", i))
 	}
-	if token, err := w.signer().Of(&View{Session: v.Session, Subject: &u}, origin); err == nil || token != "" {
+	if token, err := w.signer().Of(&View{Session: v.Session, Subject: &u}, ParseAudience(origin)); err == nil || token != "" {
 		t.Errorf("%d bytes, %v", len(token), err)
 	}
 }
@@ -253,7 +253,7 @@ func TestAssertions_Of_AC020_AC021_NamesStayNames(t *testing.T) {
 	for _, name := range []string{`x","sub":"root`, "a\x00b", "a\r\nb", "\xff\xfe", "</script>", strings.Repeat("ä", 300), `{"sub":"root"}`} {
 		u := *v.Subject
 		u.Name, u.DisplayName, u.Groups = name, name, []string{name, "sub", "amr"}
-		token, err := a.Of(&View{Session: v.Session, Subject: &u}, origin)
+		token, err := a.Of(&View{Session: v.Session, Subject: &u}, ParseAudience(origin))
 		if err != nil {
 			t.Errorf("%q: %v", name, err)
 			continue
@@ -276,11 +276,23 @@ func TestAssertions_Of_AC019_Differ(t *testing.T) {
 	a := w.signer()
 	seen := map[any]bool{}
 	for range 1000 {
-		c, err := a.claims(&v, nil, origin, w.clock.Now())
+		c, err := a.claims(&v, nil, ParseAudience(origin), w.clock.Now())
 		if err != nil || seen[c.Token] {
 			t.Fatalf("twice: %v", err)
 		}
 		seen[c.Token] = true
+	}
+}
+
+func TestParseAudience(t *testing.T) {
+	for origin, want := range map[string]Audience{
+		"https://app.a.test": {true, "app.a.test"}, "https://app.a.test:8443": {true, "app.a.test:8443"}, "http://localhost:8080": {false, "localhost:8080"},
+		"": {}, "app.a.test": {}, "ftp://a": {},
+	} {
+		got := ParseAudience(origin)
+		if got != want || got.Host != "" && got.String() != origin {
+			t.Errorf("%q: %+v", origin, got)
+		}
 	}
 }
 
@@ -481,7 +493,7 @@ func TestAssertions_EndWithTheSession(t *testing.T) {
 		t.Errorf("%v, %v", claims["exp"], err)
 	}
 	w.clock.Advance(20 * time.Second)
-	if _, err := a.Of(short, origin); !errors.Is(err, mfa.ErrNoSession) {
+	if _, err := a.Of(short, ParseAudience(origin)); !errors.Is(err, mfa.ErrNoSession) {
 		t.Errorf("after its end: %v", err)
 	}
 }
@@ -496,7 +508,7 @@ func TestAssertions_Concurrent(t *testing.T) {
 		group.Go(func() {
 			to := fmt.Sprintf("https://h%d.a.test", i%3)
 			for range 50 {
-				token, err := a.Of(v, to)
+				token, err := a.Of(v, ParseAudience(to))
 				if err != nil {
 					t.Error(err)
 					return
@@ -516,7 +528,7 @@ func TestAssertions_KeptAllocatesNothing(t *testing.T) {
 	a := w.signer()
 	w.assertion(a, v, origin)
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, err := a.Of(v, origin); err != nil {
+		if _, err := a.Of(v, ParseAudience(origin)); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -533,7 +545,7 @@ func benchAssertion(b *testing.B, alg Algorithm, kept bool) {
 	a := w.signer(func(c *AssertionConfig) { c.Algorithm = alg })
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := a.Of(&v, origin); err != nil {
+		if _, err := a.Of(&v, ParseAudience(origin)); err != nil {
 			b.Fatal(err)
 		}
 	}
