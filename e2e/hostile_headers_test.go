@@ -117,7 +117,7 @@ func TestHostile_identity_AC043_AC044_AC045_AC046(t *testing.T) {
 					if strings.Contains(h.Raw, "evil") && !strings.HasPrefix(forgery, "HTTP_") {
 						t.Errorf("%s: the app saw\n%s", forgery, h.Raw)
 					}
-					want := []string{"Remote-User: " + route.user}
+					want := []string{"Mfa-Assertion: of " + route.user, "Remote-User: " + route.user}
 					if route.user == "" {
 						want = nil
 					}
@@ -191,7 +191,7 @@ func TestHostile_connection_AC047_AC048(t *testing.T) {
 				return
 			}
 			r := h.Request
-			if got := identities(h); !slices.Equal(got, []string{"Remote-User: alice"}) {
+			if got := identities(h); !slices.Equal(got, []string{"Mfa-Assertion: of alice", "Remote-User: alice"}) {
 				t.Errorf("the app saw %q", got)
 			}
 			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Authorization", "Cookie", "Content-Type"} {
@@ -206,7 +206,7 @@ func TestHostile_connection_AC047_AC048(t *testing.T) {
 	}
 	t.Run("AC-047 HTTP/2 has no such header", func(t *testing.T) {
 		a, h := w.reaches(w.h2, plainGet("/x").with([2]string{"connection", "remote-user"}).cookie(w.session))
-		if h != nil && !slices.Equal(identities(h), []string{"Remote-User: alice"}) {
+		if h != nil && !slices.Equal(identities(h), []string{"Mfa-Assertion: of alice", "Remote-User: alice"}) {
 			t.Errorf("%s: the app saw %q", a, identities(h))
 		}
 	})

@@ -53,6 +53,10 @@ type Config struct {
 	// Confirm is called with each session whose identity source is due to be asked whether
 	// its person still stands. It must return at once; nil: none is asked.
 	Confirm func(mfa.SessionID)
+	// Assertion returns what is signed for that app about a session that may pass, or ""
+	// where there is nothing: whoever gives the function tells of a fault. It is called for
+	// each request. nil: nothing is signed.
+	Assertion func(v *session.View, to session.Audience) string
 }
 
 // Guard stands before an app. It is safe for concurrent use.
@@ -68,6 +72,7 @@ type Guard struct {
 	insecure bool
 	claims   claims
 	headers  Headers
+	assert   func(v *session.View, to session.Audience) string
 	drop     dropList
 	refusals Refusals
 	quiet    quiet
@@ -80,7 +85,7 @@ type Guard struct {
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
-		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm,
+		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm, assert: cfg.Assertion,
 	}
 	g.claims = claims{cfg.Established, cfg.ClaimSource, cfg.OnlyClaims, cfg.End}
 	if g.sessions == nil || g.policy == nil || g.events == nil || g.claims.established != nil && (g.claims.end == nil || g.claims.source == "") {
