@@ -15,7 +15,7 @@ var reasons = set(
 	mfa.ReasonCannotBeHere, mfa.ReasonBypass, mfa.ReasonNotMember, mfa.ReasonAddAnother, mfa.ReasonSameChannel,
 	mfa.ReasonBypassed, mfa.ReasonReportOnly, mfa.ReasonOff, mfa.ReasonLocked, mfa.ReasonLimit, mfa.ReasonClosed,
 	mfa.ReasonLoop, mfa.ReasonNoSender, mfa.ReasonNothingAvailable, mfa.ReasonOtherHost, mfa.ReasonPlainHTTP,
-	mfa.ReasonIPAddress,
+	mfa.ReasonIPAddress, mfa.ReasonNotEstablished,
 )
 
 // outcomes are the values that a label "outcome" may have besides "ok": the words for

@@ -130,6 +130,7 @@ var reasonWords = map[mfa.Reason]string{
 	mfa.ReasonBypassed:         "reason.bypassed",
 	mfa.ReasonReportOnly:       "reason.report_only",
 	mfa.ReasonOff:              "reason.off",
+	mfa.ReasonNotEstablished:   "reason.not_established",
 	mfa.ReasonPlainHTTP:        "reason.plain_http",
 	mfa.ReasonIPAddress:        "reason.ip_address",
 	mfa.ReasonOtherHost:        "reason.other_host",
