@@ -145,3 +145,31 @@ func TestCheck_AssertionAllocations(t *testing.T) {
 		t.Error("forward-auth would be given another one")
 	}
 }
+
+func BenchmarkGuardAsserting(b *testing.B) {
+	var made *session.Assertions
+	w := newWorld(b, func(cfg *Config) {
+		var err error
+		made, err = session.NewAssertions(session.AssertionConfig{
+			Algorithm: session.EdDSA, Keys: []session.Key{{ID: "k", Secret: make([]byte, 32)}}, Policy: cfg.Policy, Now: cfg.Now,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		cfg.Assertion = func(v *session.View, to session.Audience) string {
+			token, _ := made.Of(v, to)
+			return token
+		}
+	})
+	r, reset := browserRequest("theme=dark; " + w.cookie("s-alice") + "; app=0123456789")
+	rec := httptest.NewRecorder()
+	b.ReportAllocs()
+	for b.Loop() {
+		reset()
+		delete(r.Header, "Mfa-Assertion")
+		rw, r := w.Strip(rec, r)
+		if !w.Check(rw, r, mfa.Route{}) || len(r.Header["Mfa-Assertion"]) != 1 {
+			b.Fatal("refused")
+		}
+	}
+}
