@@ -54,8 +54,8 @@ type Config struct {
 	// its person still stands. It must return at once; nil: none is asked.
 	Confirm func(mfa.SessionID)
 	// Assertion returns what is signed for that app about a session that may pass, or ""
-	// where there is nothing: whoever gives the function tells of a fault. It is called for
-	// each request. nil: nothing is signed.
+	// where there is nothing: whoever gives the function tells of a fault. It MUST return
+	// what a header may hold, and is called for each request. nil: nothing is signed.
 	Assertion func(v *session.View, to session.Audience) string
 }
 

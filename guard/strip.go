@@ -260,7 +260,12 @@ func (g *Guard) identify(r *http.Request, s *state) {
 	// Without one the request goes on: an app that relies on it refuses by itself, and
 	// the others are not to stand still for it.
 	if g.assert != nil {
-		s.put(r.Header, 4, h.Assertion, g.assert(s.view, session.Audience{HTTPS: s.req.HTTPS, Host: s.req.Host}))
+		// It is ours, and long: looking for line ends in it would be a fifth of a check.
+		if s.values[4] = g.assert(s.view, session.Audience{HTTPS: s.req.HTTPS, Host: s.req.Host}); s.values[4] != "" {
+			r.Header[h.Assertion] = s.values[4:5:5]
+		} else {
+			delete(r.Header, h.Assertion)
+		}
 	}
 }
 
