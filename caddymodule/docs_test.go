@@ -59,7 +59,7 @@ func TestDocs_SnippetsAdapt(t *testing.T) {
 			checkFormat(t, file, line, text)
 		}
 	}
-	for file, least := range map[string]int{"README.md": 1, "configuration.md": 5, "senders.md": 7} {
+	for file, least := range map[string]int{"README.md": 1, "configuration.md": 5, "senders.md": 7, "oidc.md": 2} {
 		if found[file] < least {
 			t.Errorf("found only %d snippets in %s", found[file], file)
 		}
@@ -79,6 +79,35 @@ func TestDocs_NameEveryOptionOfSenders(t *testing.T) {
 			if option != "" && !strings.Contains(string(raw), "`"+option) {
 				t.Errorf("%s: nothing tells of %q", kind.Name(), option)
 			}
+		}
+	}
+}
+
+// Every option of an OpenID provider is described, and a configuration shown for each that
+// is named.
+func TestDocs_NameEveryOptionOfOIDC(t *testing.T) {
+	raw, err := os.ReadFile("../docs/identity/oidc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	for _, module := range []any{caddymodule.OIDCIdentity{}, caddymodule.OIDCClaims{}, caddymodule.OIDCTrust{}} {
+		kind := reflect.TypeOf(module)
+		for i := range kind.NumField() {
+			option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if option != "" && !strings.Contains(text, "`"+option) && !strings.Contains(text, "\t"+option+" ") {
+				t.Errorf("%s: nothing tells of %q", kind.Name(), option)
+			}
+		}
+	}
+	pages := regexp.MustCompile(`\]\(([a-z]+\.md)\)`).FindAllStringSubmatch(text, -1)
+	if len(pages) < 8 {
+		t.Errorf("found %d pages of providers", len(pages))
+	}
+	for _, m := range pages {
+		page, err := os.ReadFile("../docs/identity/" + m[1])
+		if err != nil || !strings.Contains(string(page), "/callback") || !strings.Contains(string(page), "was not run against") || !snippet.Match(page) {
+			t.Errorf("%s: error %v, or no redirect URI, no configuration, or no word on how it was tried", m[1], err)
 		}
 	}
 }

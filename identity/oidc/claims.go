@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	maxDots   = 8   // of the path of a claim
-	maxGroups = 256 // that are kept
-	maxGroup  = 128 // bytes of one
-	maxName   = 256 // bytes of a name
+	maxDots  = 8   // of the path of a claim
+	maxGroup = 128 // bytes of a group
+	maxName  = 256 // bytes of a name
 )
 
 // find returns the claim at a path. A name that has dots in it, as addresses do, is found
@@ -127,6 +126,13 @@ func (s *Source) person(t *token) (*mfa.Identity, error) {
 	if id.Email = address(id.Email); id.Email != "" {
 		id.EmailVerified = s.verified(t.claims, id.Email)
 	}
+	if s.claims.Name != "" && s.claims.Name == s.claims.Email {
+		// Whoever may write any address there would choose under whose name apps know them.
+		if !id.EmailVerified {
+			return nil, fmt.Errorf("%w: the address that is to be the user name is not verified", mfa.ErrDenied)
+		}
+		id.Name = id.Email
+	}
 	groups, err := t.claims.names(s.claims.Groups)
 	if err != nil {
 		return nil, err
@@ -135,7 +141,6 @@ func (s *Source) person(t *token) (*mfa.Identity, error) {
 		return nil, err
 	}
 	id.Groups = slices.DeleteFunc(groups, func(g string) bool { return !groupName(g) })
-	id.Groups = id.Groups[:min(len(id.Groups), maxGroups)]
 	values, err := t.claims.names(s.claims.Organization)
 	if err != nil {
 		return nil, err
@@ -221,10 +226,10 @@ func (s *Source) organizations(values []string) []mfa.OrganizationID {
 }
 
 // provided returns the second factor that the provider has asked for, where it is
-// believed. Without auth_time nobody knows when that was: it could have been days ago,
-// and a sign-in would look fresh that is not.
+// believed. Without auth_time nobody knows when that was, and it is of no time: it stands
+// where one is required, and is never fresh.
 func (tr Trust) provided(t *token) mfa.Proof {
-	if !tr.any() || t.signedIn.IsZero() {
+	if !tr.any() {
 		return mfa.Proof{}
 	}
 	var methods []string

@@ -116,6 +116,22 @@ func TestSource_RejectsClaimsOfAnotherType(t *testing.T) {
 	}
 }
 
+// Where the address is the user name, whoever may write any address at the provider would
+// be the head of the company to every app.
+func TestSource_AC178_NameOfAnAddress(t *testing.T) {
+	w := newWorld(t, func(c *oidc.Config) { c.Claims.Name = "email" })
+	w.say(`{"email":"Alice@EXAMPLE.com"}`)
+	if id := w.mustSignIn("alice"); id.Name != "Alice@example.com" {
+		t.Errorf("named %q", id.Name)
+	}
+	for _, said := range []string{`{"email":"ceo@example.com","email_verified":false}`, `{"email":"ceo@example.com","email_verified":null}`, `{"email":"a@b@example.com"}`, `{"email":null}`} {
+		w.say(said)
+		if id, err := w.signIn("alice"); !errors.Is(err, mfa.ErrDenied) {
+			t.Errorf("%s: %+v, error %v", said, id, err)
+		}
+	}
+}
+
 func TestSource_MapsOrganizations(t *testing.T) {
 	w := newWorld(t, func(c *oidc.Config) {
 		c.Claims.Organization = "org"
@@ -310,8 +326,8 @@ func TestSource_AC021_ProvidedFactor(t *testing.T) {
 	t.Run("without auth_time nobody knows how old", func(t *testing.T) {
 		w := newWorld(t, func(c *oidc.Config) { c.Trust = trust })
 		w.provider.Lie(oidctest.Lies{IDToken: func(c map[string]any) { c["amr"] = []string{"mfa"}; delete(c, "auth_time") }})
-		if got := w.mustSignIn("alice").Provided; got != (mfa.Proof{}) {
-			t.Errorf("provided: %+v", got)
+		if got := w.mustSignIn("alice").Provided; got != (mfa.Proof{Kind: mfa.Provided}) {
+			t.Errorf("provided: %+v, which could pass for fresh", got)
 		}
 	})
 	t.Run("a class is asked for", func(t *testing.T) {

@@ -195,11 +195,11 @@ func TestSource_StandingIsNoSignIn(t *testing.T) {
 	if err != nil || !now.Provided.At.Equal(id.Provided.At) {
 		t.Errorf("of %s, was of %s, error %v", now.Provided.At, id.Provided.At, err)
 	}
-	// Nor does it make one where there was none.
+	// Nor does it give one a time that had none.
 	w.provider.Lie(oidctest.Lies{IDToken: func(c map[string]any) { delete(c, "auth_time") }})
 	id = w.mustSignIn("alice")
 	w.provider.Lie(oidctest.Lies{})
-	if now, err = w.source.Standing(t.Context(), id.Subject, id.Kept); err != nil || now.Provided != (mfa.Proof{}) {
+	if now, err = w.source.Standing(t.Context(), id.Subject, id.Kept); err != nil || now.Provided != (mfa.Proof{Kind: mfa.Provided}) {
 		t.Errorf("%+v, error %v", now, err)
 	}
 }
