@@ -263,7 +263,7 @@ func newPolicies(a *App, store mfa.PolicyStore, events mfa.Events) (*mfa.Policie
 }
 
 func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate, events mfa.Events, policies *mfa.Policies) (*generation, error) {
-	front, err := guard.New(guard.Config{
+	cfg := guard.Config{
 		Sessions: pooled.sessions,
 		Policy:   policies.Current,
 		Events:   events,
@@ -271,7 +271,9 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Peer:     peer,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
 		Headers: a.headers(),
-	})
+	}
+	a.guardClaims(&cfg, pooled.store.store.EndSession)
+	front, err := guard.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("making the guard: %w", err)
 	}
