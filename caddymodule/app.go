@@ -139,6 +139,7 @@ type App struct {
 	store   StoreModule
 	senders map[mfa.Kind]mfa.Sender
 	sources []namedSource
+	proxied *ProxiedIdentity // the one of them that takes established identities; may be nil
 	// configured is what the configuration says of the policy, and policy what that
 	// makes by itself; what administrators store comes beside it (generation.policies).
 	configured mfa.PolicySettings
@@ -367,6 +368,9 @@ func (a *App) Start() error {
 		return err
 	}
 	if err := a.checkConsoles(); err != nil {
+		return err
+	}
+	if err := a.checkEstablished(); err != nil {
 		return err
 	}
 	rt, err := newGeneration(a)

@@ -29,7 +29,8 @@ func init() {
 // their host: an app beside the console, once broken into, would administrate with the
 // session of the next administrator who opens it.
 type ConsoleHandler struct {
-	app *App
+	app     *App
+	fronted bool // as Handler.fronted
 }
 
 // CaddyModule returns the Caddy module information.
@@ -62,6 +63,7 @@ func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 		return nil
 	}
 	defer v.leave()
+	h.app.establish(r, h.fronted)
 	// Pages are logged as they are on the host of an app.
 	front := &Handler{app: h.app, logger: h.app.logger}
 	req, err := v.guard.Glance(arrived)

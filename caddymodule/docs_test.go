@@ -29,7 +29,7 @@ func TestDocs_SnippetsAdapt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"SMTP_PASSWORD", "WEBHOOK_SECRET"} {
+	for _, secret := range []string{"SMTP_PASSWORD", "WEBHOOK_SECRET", "LDAP_PASSWORD"} {
 		t.Setenv(secret, "a secret of more than 24 bytes")
 	}
 	found := map[string]int{}
@@ -59,7 +59,7 @@ func TestDocs_SnippetsAdapt(t *testing.T) {
 			checkFormat(t, file, line, text)
 		}
 	}
-	for file, least := range map[string]int{"README.md": 1, "configuration.md": 5, "senders.md": 7, "oidc.md": 2} {
+	for file, least := range map[string]int{"README.md": 1, "configuration.md": 5, "senders.md": 7, "oidc.md": 2, "ldap.md": 5, "proxied.md": 5} {
 		if found[file] < least {
 			t.Errorf("found only %d snippets in %s", found[file], file)
 		}
@@ -108,6 +108,24 @@ func TestDocs_NameEveryOptionOfOIDC(t *testing.T) {
 		page, err := os.ReadFile("../docs/identity/" + m[1])
 		if err != nil || !strings.Contains(string(page), "/callback") || !strings.Contains(string(page), "was not run against") || !snippet.Match(page) {
 			t.Errorf("%s: error %v, or no redirect URI, no configuration, or no word on how it was tried", m[1], err)
+		}
+	}
+}
+
+// Every option of an identity source is described, under the name that it has in a
+// Caddyfile.
+func TestDocs_NameEveryOptionOfIdentities(t *testing.T) {
+	for file, module := range map[string]any{"ldap.md": caddymodule.LDAPIdentity{}, "proxied.md": caddymodule.ProxiedIdentity{}} {
+		raw, err := os.ReadFile("../docs/identity/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := reflect.TypeOf(module)
+		for i := range kind.NumField() {
+			option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if option != "" && option != "name" && !strings.Contains(string(raw), "`"+option) && !strings.Contains(string(raw), "\t\t\t"+option+" ") {
+				t.Errorf("%s: nothing tells of %q", file, option)
+			}
 		}
 	}
 }

@@ -65,6 +65,8 @@ type Handler struct {
 	matchers caddyhttp.MatcherSets
 	logger   *zap.Logger
 
+	fronted bool // a forward_auth before it sets the headers of established identities
+
 	placeholder bool // Organization has one in it
 	ofHost      bool // … and all of them are of the host, so that the path is not in it
 }
@@ -180,6 +182,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	}
 	defer v.leave()
 	g := v.guard
+	h.app.establish(r, h.fronted)
 
 	req, err := g.Glance(arrived)
 	switch {

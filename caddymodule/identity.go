@@ -96,7 +96,7 @@ func (a *App) loadSources(ctx caddy.Context) error {
 		}
 		a.sources = append(a.sources, namedSource{name, mod})
 	}
-	return nil
+	return a.findProxied()
 }
 
 // openSources makes the sources beside the local accounts, and what closes them.

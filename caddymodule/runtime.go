@@ -274,7 +274,7 @@ func newPolicies(a *App, store mfa.PolicyStore, events mfa.Events) (*mfa.Policie
 }
 
 func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate, events mfa.Events, policies *mfa.Policies, assertions *session.Assertions) (*generation, error) {
-	front, err := guard.New(guard.Config{
+	cfg := guard.Config{
 		Sessions: pooled.sessions,
 		Policy:   policies.Current,
 		Events:   events,
@@ -283,7 +283,9 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
 		Headers: a.headers(), Assertion: asserting(assertions, a.logger),
 		Confirm: gate.ConfirmSession,
-	})
+	}
+	a.guardClaims(&cfg, pooled.store.store.EndSession)
+	front, err := guard.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("making the guard: %w", err)
 	}
