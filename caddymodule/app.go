@@ -149,7 +149,10 @@ type App struct {
 	// handlers counts the handlers of this configuration. They are provisioned one
 	// after the other, and all of them before Start.
 	handlers int
-	consoles int // likewise, hosts with a console
+	consoles int // likewise, hosts with a console or the portal
+	// portal is the address of the portal: "https://auth.example.com". Start finds it; it is
+	// empty where there is none.
+	portal string
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 
@@ -362,6 +365,9 @@ func (a *App) Start() error {
 		return err
 	}
 	if err := a.checkConsoles(); err != nil {
+		return err
+	}
+	if err := a.findPortal(); err != nil {
 		return err
 	}
 	rt, err := newGeneration(a)
