@@ -89,6 +89,7 @@ const (
 	ForEnrollment    Purpose = "enroll_passkey"
 	ForVerification  Purpose = "verify_passkey"
 	ForSignIn        Purpose = "sign_in_passkey"
+	ForHandOff       Purpose = "hand_off" // from the portal to another host; Data: the mark of the browser there
 )
 
 // Challenge is something that is taken once: a WebAuthn challenge, an
