@@ -153,6 +153,9 @@ type App struct {
 	// portal is the address of the portal: "https://auth.example.com". Start finds it; it is
 	// empty where there is none.
 	portal string
+	// elsewhere are hosts that are protected behind other proxies, for which the portal
+	// answers. Handlers add them when they are provisioned.
+	elsewhere []protectedSite
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 
