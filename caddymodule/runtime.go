@@ -272,6 +272,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
 		Portal:  a.portal,
 		Headers: a.headers(),
+		Confirm: gate.ConfirmSession,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the guard: %w", err)
@@ -407,6 +408,7 @@ func (g *generation) release() {
 	if g.uses.Add(-1) == 0 {
 		g.stopCampaigns()
 		g.campaigning.Wait() // it uses what is given back now
+		g.gate.Close()       // … and so does this
 		g.policies.Close()
 		if err := closeAll(g.sources); err != nil {
 			g.logger.Warn("closing the identity sources", zap.Error(err))

@@ -55,14 +55,6 @@ func plainSecret(s string) bool {
 // copy of the store opens no host.
 func handOffID(code string) string { return linkID("hand-off\x00" + code) }
 
-// family names the sessions that follow from one sign-in.
-func (s *Session) family() string {
-	if s.Family != "" {
-		return s.Family
-	}
-	return s.Line
-}
-
 // handed returns the session of another scope that follows from s.
 func (s *Session) handed(scope string, now time.Time) *Session {
 	return &Session{
@@ -90,8 +82,11 @@ func (g *Gate) HandOn(ctx context.Context, at *Place, id SessionID, scope string
 	if err != nil {
 		return nil, err
 	}
-	if !s.Complete || scope == "" || scope == at.Scope {
+	switch {
+	case !s.Complete, scope == "", scope == at.Scope:
 		return nil, ErrNotAllowed
+	case s.Over(g.now()):
+		return nil, ErrNoSession
 	}
 	if replaces != "" {
 		held, err := g.cfg.Store.Session(ctx, replaces)
@@ -241,7 +236,7 @@ func (g *Gate) portalSession(ctx context.Context, c *Challenge) (*Session, *User
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading user: %w", err)
 	}
-	if !s.Complete || !g.now().Before(s.Expires) || s.owns(u) != nil {
+	if !s.Complete || s.Over(g.now()) || s.owns(u) != nil {
 		return nil, u, ErrRejected
 	}
 	return s, u, nil
