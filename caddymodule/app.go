@@ -153,7 +153,13 @@ type App struct {
 	// handlers counts the handlers of this configuration. They are provisioned one
 	// after the other, and all of them before Start.
 	handlers int
-	consoles int // likewise, hosts with a console
+	consoles int // likewise, hosts with a console or the portal
+	// portal is the address of the portal: "https://auth.example.com". Start finds it; it is
+	// empty where there is none.
+	portal string
+	// elsewhere are hosts that are protected behind other proxies, for which the portal
+	// answers. Handlers add them when they are provisioned.
+	elsewhere []protectedSite
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 
@@ -368,6 +374,9 @@ func (a *App) Start() error {
 		return err
 	}
 	if err := a.checkConsoles(); err != nil {
+		return err
+	}
+	if err := a.findPortal(); err != nil {
 		return err
 	}
 	if err := a.checkEstablished(); err != nil {

@@ -401,6 +401,9 @@ func (b *block) instead(option string, names []string) string {
 	case b.name == "mfa" && slices.Contains(siteOptions, option):
 		return "it belongs in a site: mfa [MATCHER] { " + option + " … }"
 	}
+	if len(names) == 0 {
+		return "it has none"
+	}
 	text := "there are " + strings.Join(names, ", ")
 	if near := nearest(option, names); near != "" {
 		return "did you mean " + near + "? " + strings.ToUpper(text[:1]) + text[1:]

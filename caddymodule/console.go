@@ -52,20 +52,27 @@ func (h *ConsoleHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	serveOwnHost(h.app, w, r, h.fronted)
+	return nil
+}
+
+// serveOwnHost answers a request to a host that carries no app: of a console, or of the
+// portal.
+func serveOwnHost(a *App, w http.ResponseWriter, r *http.Request, fronted bool) {
 	arrived := asArrived(r)
 	if isHealth(arrived) {
-		h.app.serveHealth(w, arrived)
-		return nil
+		a.serveHealth(w, arrived)
+		return
 	}
-	v, err := h.app.enter(r.Context())
+	v, err := a.enter(r.Context())
 	if err != nil {
 		unavailable(w, r)
-		return nil
+		return
 	}
 	defer v.leave()
-	h.app.establish(r, h.fronted)
+	a.establish(r, fronted)
 	// Pages are logged as they are on the host of an app.
-	front := &Handler{app: h.app, logger: h.app.logger}
+	front := &Handler{app: a, logger: a.logger}
 	req, err := v.guard.Glance(arrived)
 	switch {
 	case errors.Is(err, guard.ErrPlainHTTP) && strings.HasPrefix(arrived.URL.Path, assetPath):
@@ -74,12 +81,11 @@ func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 		front.reject(v.guard, w, arrived, err)
 	case isKeySet(arrived):
 		v.serveKeySet(w, arrived)
-	case h.app.servesRelated(arrived, &req):
-		serveRelated(w, h.app.RelatedOrigins)
+	case a.servesRelated(arrived, &req):
+		serveRelated(w, a.RelatedOrigins)
 	default:
 		front.page(v.console, w, arrived, &req)
 	}
-	return nil
 }
 
 // parseConsole reads the directive "mfa_console", which stands alone.
@@ -108,24 +114,26 @@ func (*ConsoleHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // errConsoleShared says that a console does not have its host to itself.
 var errConsoleShared = errors.New("mfa_console: stands in a site that serves an app as well. Whoever breaks into the app could administrate with it; give the console a host of its own, for example: console.example.com { mfa_console }")
 
-// checkConsoles refuses a console on a host that serves an app, as far as can be seen:
-// within one site, and under one name on one server.
+// checkConsoles refuses a console, and a portal, on a host that serves an app, as far as
+// can be seen: within one site, and under one name on one server.
 func (a *App) checkConsoles() error {
 	for name, s := range a.servers() {
-		consoles, apps := make(map[string]bool), make(map[string]bool)
+		consoles, apps := make(map[string]error), make(map[string]bool)
 		for i := range s.Routes {
 			console, app := shared(s.Routes[i].Handlers, s)
 			for _, host := range hostsOf(s.Routes[i].MatcherSets) {
-				consoles[host] = consoles[host] || console
+				if console != nil {
+					consoles[host] = console
+				}
 				apps[host] = apps[host] || app
 			}
-			if console && app {
-				return fmt.Errorf("server %s, route %d: %w", name, i, errConsoleShared)
+			if console != nil && app {
+				return fmt.Errorf("server %s, route %d: %w", name, i, console)
 			}
 		}
-		for host := range consoles {
-			if consoles[host] && apps[host] {
-				return fmt.Errorf("server %s, host %q: %w", name, host, errConsoleShared)
+		for host, console := range consoles {
+			if apps[host] {
+				return fmt.Errorf("server %s, host %q: %w", name, host, console)
 			}
 		}
 	}
@@ -138,16 +146,30 @@ var apps = []caddy.ModuleID{
 	"http.handlers.php", "http.handlers.cgi", "http.handlers.webdav",
 }
 
-// shared reports whether a console, and whether an app, is among the handlers, or in what
-// they lead to: what is hidden in a named route stands in the site all the same.
-func shared(list []caddyhttp.MiddlewareHandler, s *caddyhttp.Server) (console, app bool) {
+// shared reports whether an app is among the handlers, or in what they lead to; and, where
+// a console or the portal is, what is to be said of an app beside it.
+func shared(list []caddyhttp.MiddlewareHandler, s *caddyhttp.Server) (console error, app bool) {
+	eachHandler(list, s, func(h caddyhttp.MiddlewareHandler) {
+		switch h := h.(type) {
+		case *PortalHandler:
+			console = errPortalShared
+		case *ConsoleHandler:
+			console = errConsoleShared
+		case caddy.Module:
+			app = app || slices.Contains(apps, h.CaddyModule().ID)
+		}
+	})
+	return console, app
+}
+
+// eachHandler calls visit with the handlers and with those that they lead to: what is
+// hidden in a named route stands in the site all the same.
+func eachHandler(list []caddyhttp.MiddlewareHandler, s *caddyhttp.Server, visit func(caddyhttp.MiddlewareHandler)) {
 	seen := make(map[string]bool) // named routes may lead to each other
 	var look func(list []caddyhttp.MiddlewareHandler)
 	look = func(list []caddyhttp.MiddlewareHandler) {
 		for _, h := range list {
 			switch h := h.(type) {
-			case *ConsoleHandler:
-				console = true
 			case *caddyhttp.Subroute:
 				for i := range h.Routes {
 					look(h.Routes[i].Handlers)
@@ -157,21 +179,22 @@ func shared(list []caddyhttp.MiddlewareHandler, s *caddyhttp.Server) (console, a
 					seen[h.Name] = true
 					look(r.Handlers)
 				}
-			case caddy.Module:
-				app = app || slices.Contains(apps, h.CaddyModule().ID)
+			default:
+				visit(h)
 			}
 		}
 	}
 	look(list)
-	return console, app
 }
 
-// consoleSites are the hosts with a console.
-func (a *App) consoleSites() sites {
+// sitesWith are the hosts with a handler of that kind.
+func (a *App) sitesWith(kind func(caddyhttp.MiddlewareHandler) bool) []protectedSite {
 	var list []protectedSite
 	for _, s := range a.servers() {
 		for i := range s.Routes {
-			if console, _ := shared(s.Routes[i].Handlers, s); !console {
+			found := false
+			eachHandler(s.Routes[i].Handlers, s, func(h caddyhttp.MiddlewareHandler) { found = found || kind(h) })
+			if !found {
 				continue
 			}
 			for _, host := range hostsOf(s.Routes[i].MatcherSets) {
@@ -179,6 +202,18 @@ func (a *App) consoleSites() sites {
 			}
 		}
 	}
+	return list
+}
+
+// consoleSites are the hosts with a console; the portal is one.
+func (a *App) consoleSites() sites {
+	list := a.sitesWith(func(h caddyhttp.MiddlewareHandler) bool {
+		switch h.(type) {
+		case *ConsoleHandler, *PortalHandler:
+			return true
+		}
+		return false
+	})
 	// The one address that "origin" names is an app's.
 	return newSites(&App{InsecureHTTP: a.InsecureHTTP}, list)
 }

@@ -235,6 +235,9 @@ func (w *fronts) routes(list caddyhttp.RouteList, before front) front {
 			case *ConsoleHandler:
 				h.fronted = here.sets
 				w.handlers = append(w.handlers, here)
+			case *PortalHandler:
+				h.fronted = here.sets
+				w.handlers = append(w.handlers, here)
 			case *caddyhttp.Subroute:
 				here = w.routes(h.Routes, here)
 			case *reverseproxy.Handler:

@@ -57,7 +57,7 @@ func (a *App) gatesAt(g *guard.Guard, address string) (*mfa.AccessQuery, error) 
 	}
 	switch {
 	case walk.console && len(walk.gates) == 0:
-		return nil, noRoute(mfa.RouteOwnPage, "this is the host of a console, where no route decides")
+		return nil, noRoute(mfa.RouteOwnPage, "this is the host of the portal or of a console, where no route decides")
 	case first == nil || !walk.served:
 		return nil, noRoute(mfa.RouteElsewhere, "nothing of the running configuration answers at that address")
 	}
@@ -177,7 +177,7 @@ func (w *gateWalk) handler(r *http.Request, req *guard.Request, h any) {
 	case *caddyhttp.Subroute:
 		w.routes(r, req, h.Routes)
 		return
-	case *ConsoleHandler:
+	case *ConsoleHandler, *PortalHandler:
 		w.served, w.console, w.ended = true, true, true
 		return
 	}

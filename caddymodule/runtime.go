@@ -281,6 +281,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Now:      clock.Now,
 		Peer:     peer,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
+		Portal:  a.portal,
 		Headers: a.headers(), Assertion: asserting(assertions, a.logger),
 		Confirm: gate.ConfirmSession,
 	}
@@ -297,6 +298,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
 		Apps:           a.linkOrigins(),
 		Gates:          gates,
+		Portal:         a.portalPages(),
 		Now:            clock.Now, Logger: a.ctx.Slogger(),
 	})
 	if err != nil {
@@ -366,8 +368,9 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, 
 		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
 		SentCodes: codes,
 		Post:      post,
-		// Letters of campaigns lead to the first host that the configuration names.
-		AccountPage: protected().accountPage(),
+		// Letters of campaigns lead to the portal, or to the first host that the configuration
+		// names.
+		AccountPage: protected().accountPage(a.portal),
 		SignUp:      signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,
 		Issuer:   a.issuer(),
 		Absolute: a.absolute(),

@@ -47,6 +47,9 @@ type Config struct {
 	OnlyClaims  bool
 	// End ends a session in the store (rule B26). It must be set where Established is.
 	End func(context.Context, mfa.SessionID) error
+	// Portal is the origin of the host where people sign in for all others, such as
+	// "https://auth.example.com"; empty: each host has pages of its own.
+	Portal string
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
@@ -69,6 +72,7 @@ type Guard struct {
 	origin   host // zero: none
 	domain   string
 	related  map[string]bool // hosts as browsers write them
+	portal   portal          // zero: none
 	insecure bool
 	claims   claims
 	headers  Headers
@@ -125,6 +129,9 @@ func New(cfg Config) (*Guard, error) {
 		g.related[h.full] = true
 	}
 	var err error
+	if g.portal, err = newPortal(cfg.Portal, g.domain); err != nil {
+		return nil, err
+	}
 	if g.headers, err = cfg.Headers.withDefaults(); err != nil {
 		return nil, err
 	}

@@ -68,6 +68,7 @@ type frame struct {
 	Good       bool // the notice is good news
 	Wait       int  // seconds that too many tries must wait
 	Decision   string
+	Onward     string // where the page goes by itself; "": it stays
 
 	// Of pages with another way, and of pages that can be skipped.
 	Others    string
@@ -83,7 +84,7 @@ type frame struct {
 
 // frame begins a page. Call it before anything is written: it may set a cookie.
 func (v *visit) frame(heading string) frame {
-	f := frame{v: v, Heading: heading, Brand: v.p.brand, Place: v.req.Place.Host}
+	f := frame{v: v, Heading: heading, Brand: v.p.brand, Place: v.place()}
 	if !v.insecure {
 		f.CSRF, f.Back = v.p.csrf.Token(v.w, v.r, v.req.Cookies), v.back()
 	}
@@ -232,12 +233,13 @@ type messagePage struct {
 	Token   string // of the link that the page is about
 
 	SkipMeans string // where the matter can be skipped: what that means
+	GoesOn    string // where the page goes by itself; "": it stays
 }
 
 // message shows a messagePage.
 func (v *visit) message(status int, m messagePage) {
 	m.frame = v.frame(m.Heading)
-	m.frame.Decision, m.frame.Token = m.ID, m.Token
+	m.frame.Decision, m.frame.Token, m.frame.Onward = m.ID, m.Token, m.GoesOn
 	m.frame.Skip, m.frame.SkipMeans = m.SkipMeans != "", m.SkipMeans
 	v.render(status, "message", m)
 }
