@@ -53,7 +53,7 @@ var (
 
 // Parse returns the canonical request, or one of the errors above.
 func (g *Guard) Parse(r *http.Request) (*Request, error) {
-	req, peer := new(Request), g.peer(r)
+	req, peer := new(Request), g.peerOf(r)
 	if err := g.parse(r, peer, req); err != nil {
 		return nil, err
 	}
@@ -72,6 +72,15 @@ func (g *Guard) Parse(r *http.Request) (*Request, error) {
 		req.Place.Remembered = remembered
 	}
 	return req, nil
+}
+
+// peerOf is what is known of the other end: the socket says it, or, of a request that
+// another proxy holds, that proxy.
+func (g *Guard) peerOf(r *http.Request) Peer {
+	if s := stateOf(r.Context()); s != nil {
+		return s.peer
+	}
+	return g.peer(r)
 }
 
 // Glance is Parse without Place.Origin, Place.Network and Place.Agent, for those

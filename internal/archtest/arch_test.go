@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"api", "guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
+		"api", "forwardauth", "guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",
 	},
 
+	"forwardauth": {"guard", "internal/web", "mfa", "session"},
 	"api":         {"guard", "internal/web", "mfa", "session"},
 	"api/apitest": {"github.com/getkin/kin-openapi"},
 	"pages":       {"guard", "internal/qr", "internal/related", "internal/web", "mfa", "session", "golang.org/x/text"},

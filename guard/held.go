@@ -1,0 +1,107 @@
+package guard
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/secondgate/secondgate/internal/web"
+	"github.com/secondgate/secondgate/mfa"
+)
+
+// Held is a request that another proxy holds while it asks us about it: what that proxy
+// says of it, read and known to be one request of one client.
+type Held struct {
+	Method string
+	Host   string   // as the client sent it
+	URL    *url.URL // path and query, parsed as a server parses them
+	Target string   // … as the client sent them
+	HTTPS  bool
+	Client string // address of the client, or ""
+	// Portal is the origin where people sign in, verify and set up: what is answered here
+	// reaches the browser at another host.
+	Portal string
+}
+
+// Hold returns the request that the proxy holds as Check judges it, and the canonical form
+// of it. r is what the proxy asked us with: the client's headers are in it, and nothing of
+// its own address is believed. The answer of Check is for whom the proxy serves; identity
+// headers stand in the returned request.
+//
+// It returns one of Parse's errors where there is no canonical form; Reject answers those
+// on the returned request.
+func (g *Guard) Hold(r *http.Request, held Held) (*http.Request, *Request, error) {
+	proto := "http"
+	if held.HTTPS {
+		proto = "https"
+	}
+	s := &state{
+		Context: r.Context(), portal: held.Portal, parsed: true,
+		peer: Peer{Client: held.Client, TrustedProxy: true, Proto: proto, Target: held.Target},
+	}
+	if lines := r.Header["Cookie"]; len(lines) == 1 {
+		s.line[0] = lines[0]
+		s.cookies = s.line[:]
+	} else {
+		s.cookies = slices.Clone(lines)
+	}
+	target := r.WithContext(s)
+	target.Method, target.Host, target.URL, target.RequestURI = held.Method, held.Host, held.URL, held.Target
+	// The connection, the protocol and the body are those of the question.
+	target.TLS, target.Body, target.ContentLength, target.TransferEncoding = nil, http.NoBody, 0, nil
+	target.Trailer, target.Proto, target.ProtoMajor, target.ProtoMinor = nil, "HTTP/1.1", 1, 1
+	s.fault = g.parse(target, s.peer, &s.req)
+	return target, &s.req, s.fault
+}
+
+// next is Next as the browser needs it: a whole address where the request is one that
+// another proxy holds, because what stands at the path there is that proxy's to say.
+func (s *state) next(d mfa.Decision, target string) string {
+	if s.portal == "" {
+		return Next(d, target)
+	}
+	scheme := "http://"
+	if s.req.HTTPS {
+		scheme = "https://"
+	}
+	page := s.portal + Next(d, "")
+	back, ok := web.ReturnAddress(target)
+	if !ok {
+		return page
+	}
+	mark := "?"
+	if strings.Contains(page, "?") {
+		mark = "&"
+	}
+	return page + mark + "rd=" + url.QueryEscape(scheme+s.req.Host+back)
+}
+
+// IdentityHeaders are the names of the headers that tell the app who the user is, in
+// their canonical spelling.
+func (g *Guard) IdentityHeaders() [5]string {
+	h := &g.headers
+	return [...]string{h.User, h.Name, h.Email, h.Groups, h.Assertion}
+}
+
+// Identity calls set with each identity header and its value for a request that Check has
+// let through: the empty one where there is nothing to say. Whatever the client sent under
+// those names is not among them.
+func (g *Guard) Identity(r *http.Request, set func(name, value string)) {
+	known := ViewFrom(r.Context()) != nil
+	for _, name := range g.IdentityHeaders() {
+		value := ""
+		if lines := r.Header[name]; known && len(lines) == 1 {
+			value = lines[0]
+		}
+		set(name, value)
+	}
+}
+
+// Speak reports whether a line about something that anybody can cause, as often as they
+// like, is to be written now: once a minute for each key. detail says how many were held
+// back. Keys must not be of a stranger's choice, but for networks.
+func (g *Guard) Speak(key string) (detail string, ok bool) { return g.quiet.speak(key, g.now()) }
+
+// Network returns the /24 or /64 that an address belongs to, or "unknown".
+func Network(client string) string { return network(client) }
