@@ -74,12 +74,11 @@ func (a *Auth) Serve(w http.ResponseWriter, q *http.Request, d Dialect) Answer {
 		a.misconfigured(w, q, fault)
 		return Answer{}
 	}
-	held.Portal = a.Portal
 	ctx, cancel := context.WithTimeout(q.Context(), timeout)
 	defer cancel()
 	target, req, err := a.Guard.Hold(q.WithContext(ctx), held)
 	if d == Nginx {
-		w = &nginxWriter{ResponseWriter: w, target: target, portal: a.Portal}
+		w = &nginxWriter{ResponseWriter: w, target: target, req: req, guard: a.Guard, portal: a.Portal}
 	}
 	switch {
 	case errors.Is(err, guard.ErrBadRequest):

@@ -27,6 +27,8 @@ const (
 type nginxWriter struct {
 	http.ResponseWriter
 	target *http.Request
+	req    *guard.Request
+	guard  *guard.Guard
 	portal string
 	sent   bool
 }
@@ -42,7 +44,7 @@ func (w *nginxWriter) WriteHeader(status int) {
 	switch status {
 	case http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusUnauthorized:
 		to = http.StatusUnauthorized
-		h.Set(nextHeader, w.portal+guard.Next(d, ""))
+		h.Set(nextHeader, w.guard.NextFor(w.req, d, ""))
 	default:
 		h.Set(nextHeader, w.portal+web.Prefix+"account")
 	}

@@ -16,7 +16,7 @@ import (
 // method writes the whole answer, status included.
 type Refusals interface {
 	// PostLost answers 401 to a form that was not sent on because d asks for
-	// something first. next is the path where the person does it.
+	// something first. next is the address where the person does it.
 	PostLost(w http.ResponseWriter, r *http.Request, d mfa.Decision, next string)
 	// Refused answers 403 to a page load that d refuses.
 	Refused(w http.ResponseWriter, r *http.Request, d mfa.Decision)
@@ -96,14 +96,14 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 	switch who {
 	case person:
 		web.APIHeaders(w.Header(), s.req.HTTPS)
-		w.Header().Set("Location", s.next(d, s.req.Target))
+		w.Header().Set("Location", g.where(s, d, s.req.Target))
 		w.WriteHeader(http.StatusFound)
 	case form:
-		g.refusals.PostLost(w, r, d, s.next(d, ""))
+		g.refusals.PostLost(w, r, d, g.where(s, d, ""))
 	default:
 		w.Header().Set("WWW-Authenticate", Challenge(d))
 		g.problem(w, r, web.Problem{
-			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: s.next(d, ""), Decision: d.ID,
+			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: g.where(s, d, ""), Decision: d.ID,
 		})
 	}
 }
@@ -113,20 +113,30 @@ var titles = map[mfa.Action]string{
 	mfa.SetUp: "2-step verification must be set up", mfa.StepUp: "A newer or stronger verification is needed",
 }
 
-// Next returns where the person goes to mend it: a path on this host, with the
-// way back and, as hints, what the route asks.
+// Next returns where the person goes to mend it where there is no portal: a path on this
+// host, with the way back and, as hints, what the route asks.
 func Next(d mfa.Decision, target string) string {
-	page := web.Prefix + "verify"
-	switch d.Action {
-	case mfa.SignIn:
-		page = web.Prefix + "sign-in"
-	case mfa.SetUp:
-		page = web.Prefix + "set-up"
-	}
-	q := url.Values{}
+	q := needs(d)
 	if back, ok := web.ReturnAddress(target); ok && back != "/" {
 		q.Set("rd", back)
 	}
+	return withQuery(nextPage(d), q)
+}
+
+// nextPage is the page that does what the decision asks.
+func nextPage(d mfa.Decision) string {
+	switch d.Action {
+	case mfa.SignIn:
+		return web.Prefix + "sign-in"
+	case mfa.SetUp:
+		return web.Prefix + "set-up"
+	}
+	return web.Prefix + "verify"
+}
+
+// needs are the hints of what the route asks.
+func needs(d mfa.Decision) url.Values {
+	q := url.Values{}
 	if d.Need.Required {
 		q.Set("req", "1")
 	}
@@ -139,6 +149,10 @@ func Next(d mfa.Decision, target string) string {
 	if d.Need.PhishingResistant {
 		q.Set("phr", "1")
 	}
+	return q
+}
+
+func withQuery(page string, q url.Values) string {
 	if len(q) == 0 {
 		return page
 	}

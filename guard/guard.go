@@ -37,6 +37,9 @@ type Config struct {
 	// Related are the origins outside Domain that may use its passkeys; see package
 	// internal/related.
 	Related []string
+	// Portal is the origin of the host where people sign in for all others, such as
+	// "https://auth.example.com"; empty: each host has pages of its own.
+	Portal string
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
@@ -52,6 +55,7 @@ type Guard struct {
 	origin   host // zero: none
 	domain   string
 	related  map[string]bool // hosts as browsers write them
+	portal   portal          // zero: none
 	insecure bool
 	headers  Headers
 	drop     dropList
@@ -104,6 +108,9 @@ func New(cfg Config) (*Guard, error) {
 		g.related[h.full] = true
 	}
 	var err error
+	if g.portal, err = newPortal(cfg.Portal, g.domain); err != nil {
+		return nil, err
+	}
 	if g.headers, err = cfg.Headers.withDefaults(); err != nil {
 		return nil, err
 	}

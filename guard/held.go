@@ -4,9 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
-	"github.com/secondgate/secondgate/internal/web"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -19,9 +17,6 @@ type Held struct {
 	Target string   // … as the client sent them
 	HTTPS  bool
 	Client string // address of the client, or ""
-	// Portal is the origin where people sign in, verify and set up: what is answered here
-	// reaches the browser at another host.
-	Portal string
 }
 
 // Hold returns the request that the proxy holds as Check judges it, and the canonical form
@@ -37,7 +32,7 @@ func (g *Guard) Hold(r *http.Request, held Held) (*http.Request, *Request, error
 		proto = "https"
 	}
 	s := &state{
-		Context: r.Context(), portal: held.Portal, parsed: true,
+		Context: r.Context(), held: true, parsed: true,
 		peer: Peer{Client: held.Client, TrustedProxy: true, Proto: proto, Target: held.Target},
 	}
 	if lines := r.Header["Cookie"]; len(lines) == 1 {
@@ -52,29 +47,19 @@ func (g *Guard) Hold(r *http.Request, held Held) (*http.Request, *Request, error
 	target.TLS, target.Body, target.ContentLength, target.TransferEncoding = nil, http.NoBody, 0, nil
 	target.Trailer, target.Proto, target.ProtoMajor, target.ProtoMinor = nil, "HTTP/1.1", 1, 1
 	s.fault = g.parse(target, s.peer, &s.req)
+	if s.fault == nil {
+		target.Host = s.req.Host // the one spelling, for whoever matches it
+	}
 	return target, &s.req, s.fault
 }
 
-// next is Next as the browser needs it: a whole address where the request is one that
-// another proxy holds, because what stands at the path there is that proxy's to say.
-func (s *state) next(d mfa.Decision, target string) string {
-	if s.portal == "" {
-		return Next(d, target)
+// where is where an answer leads the person: a whole address where another proxy holds the
+// request, because it is that proxy which says what stands at a path there.
+func (g *Guard) where(s *state, d mfa.Decision, target string) string {
+	if s.held {
+		return g.NextFor(&s.req, d, target)
 	}
-	scheme := "http://"
-	if s.req.HTTPS {
-		scheme = "https://"
-	}
-	page := s.portal + Next(d, "")
-	back, ok := web.ReturnAddress(target)
-	if !ok {
-		return page
-	}
-	mark := "?"
-	if strings.Contains(page, "?") {
-		mark = "&"
-	}
-	return page + mark + "rd=" + url.QueryEscape(scheme+s.req.Host+back)
+	return g.next(&s.req, d, target)
 }
 
 // IdentityHeaders are the names of the headers that tell the app who the user is, in

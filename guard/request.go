@@ -34,6 +34,7 @@ type Request struct {
 	Cut bool
 
 	peer Peer
+	own  bool // see ParseOwn
 }
 
 // SentPath returns the path as the browser sent it: encoded, before any rewrite.
@@ -53,15 +54,23 @@ var (
 
 // Parse returns the canonical request, or one of the errors above.
 func (g *Guard) Parse(r *http.Request) (*Request, error) {
-	req, peer := new(Request), g.peerOf(r)
+	return g.fullParse(r, new(Request))
+}
+
+// ParseOwn is Parse for a host that carries no app: the portal, and a console. Its sessions
+// are its own, whatever domain it lies in. An app under the domain may get hold of the
+// domain's cookie, as behind another proxy it does; it must not open the account page, the
+// console or an API with it.
+func (g *Guard) ParseOwn(r *http.Request) (*Request, error) {
+	return g.fullParse(r, &Request{own: true})
+}
+
+func (g *Guard) fullParse(r *http.Request, req *Request) (*Request, error) {
+	peer := g.peerOf(r)
 	if err := g.parse(r, peer, req); err != nil {
 		return nil, err
 	}
-	scheme := "http://"
-	if req.HTTPS {
-		scheme = "https://"
-	}
-	req.Place.Origin = scheme + req.Host
+	req.Place.Origin = req.origin()
 	req.Place.Network = network(peer.Client)
 	req.Place.Agent = agent(r.UserAgent())
 	// Of two, one was planted: neither counts.
@@ -219,10 +228,13 @@ func (g *Guard) place(req *Request, at host, local bool) {
 	p.Host, p.Scope = at.full, at.full
 	req.Cookies = web.Cookies{Secure: req.HTTPS, Port: at.port}
 	shared := req.HTTPS && within(at.name, g.domain)
-	if shared {
+	if shared && !req.own {
 		p.Scope, req.Cookies.Domain = g.domain, g.domain
 	}
 	switch {
+	case g.portal.origin != "" && !req.own:
+		// People verify at the portal, so it is there that their passkeys must work.
+		p.RPID, p.NoPasskey = g.portal.rpID, g.portal.noPasskey
 	case at.ip:
 		p.NoPasskey = mfa.ReasonIPAddress
 	case !req.HTTPS && !local:

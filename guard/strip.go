@@ -20,7 +20,7 @@ type state struct {
 	cookies []string // the Cookie lines before ours were taken out
 	line    [1]string
 	writer  writer
-	portal  string // of a request that another proxy holds; see Hold
+	held    bool // by another proxy; see Hold
 
 	passed bool // by a bypass
 	parsed bool

@@ -18,9 +18,10 @@ const (
 	DevicesCookie
 	RememberCookie // what makes this browser stand for a second factor
 	WaitingCookie  // names a code that was sent to somebody who is not signed in
+	ArriveCookie   // binds a hand-off from the portal to the browser that asked for it
 )
 
-var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code"}
+var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code", "-arrive"}
 
 // The names that a browser guards: only our host can set the first, only an
 // https page the second.
