@@ -153,6 +153,8 @@ type App struct {
 	// portal is the address of the portal: "https://auth.example.com". Start finds it; it is
 	// empty where there is none.
 	portal string
+	// held is what the portal protects behind other proxies; nil: there is no portal.
+	held *heldApps
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 

@@ -194,7 +194,7 @@ func (a *App) sites() sites {
 			}
 		}
 	}
-	return newSites(a, list)
+	return newSites(a, append(list, a.heldSites()...))
 }
 
 // hostsOf returns the hosts that a route is for; "" stands for any.

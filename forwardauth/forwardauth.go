@@ -65,7 +65,7 @@ type Answer struct {
 
 // Serve answers a proxy's question.
 func (a *Auth) Serve(w http.ResponseWriter, q *http.Request, d Dialect) Answer {
-	if !a.Peers.allow(q.RemoteAddr) {
+	if !a.Peers.Allow(q.RemoteAddr) {
 		a.stranger(w, q, d)
 		return Answer{}
 	}

@@ -44,9 +44,9 @@ func ParsePeers(words []string) (Peers, error) {
 	return p, nil
 }
 
-// allow reports whether the other end of the connection may ask. The address is that of
+// Allow reports whether the other end of the connection may ask. The address is that of
 // net/http: without a port it is a Unix socket's.
-func (p *Peers) allow(remote string) bool {
+func (p *Peers) Allow(remote string) bool {
 	addr, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		_, _, split := net.SplitHostPort(remote)

@@ -153,7 +153,7 @@ func read(d Dialect, q *http.Request) (guard.Held, *Fault) {
 	if r.contradicted(&held, scheme); r.fault != nil {
 		return guard.Held{}, r.fault
 	}
-	held.Client = client(r.h[forwardedFor])
+	held.Client = Client(r.h)
 	return held, nil
 }
 
@@ -245,9 +245,10 @@ func isMethod(method string) bool {
 	return true
 }
 
-// client returns the address that the proxy itself has added, which is the last one: what
-// stands before it, somebody else says. "" where there is none.
-func client(lines []string) string {
+// Client returns the address that the proxy itself has added to X-Forwarded-For, which is
+// the last one: what stands before it, somebody else says. "" where there is none.
+func Client(h http.Header) string {
+	lines := h[forwardedFor]
 	if len(lines) == 0 {
 		return ""
 	}
