@@ -66,7 +66,7 @@ func ParseHost(name string) (string, error) {
 	case !hostName.MatchString(canonical) || len(canonical) > 253:
 		return "", fmt.Errorf("protect: %q is no name of a host; write letters, digits and dashes, other letters as xn--…, a star only as the first label: protect app.example.com *.apps.example.com", name)
 	case star && (notAddress == nil || !strings.Contains(rest, ".")):
-		return "", fmt.Errorf("protect: %q is more than one can mean; a star stands for one label below a domain: protect *.apps.example.com", name)
+		return "", fmt.Errorf("protect: %q is more than one can mean; a star stands for one label below a domain; write for example: protect *.apps.example.com", name)
 	}
 	return canonical, nil
 }

@@ -21,8 +21,8 @@ type Held struct {
 
 // Hold returns the request that the proxy holds as Check judges it, and the canonical form
 // of it. r is what the proxy asked us with: the client's headers are in it, and nothing of
-// its own address is believed. The answer of Check is for whom the proxy serves; identity
-// headers stand in the returned request.
+// its own address is believed. The identity headers that the client sent are taken out of
+// both. The answer of Check is for whom the proxy serves; Identity says as whom it may pass.
 //
 // It returns one of Parse's errors where there is no canonical form; Reject answers those
 // on the returned request.
@@ -40,6 +40,9 @@ func (g *Guard) Hold(r *http.Request, held Held) (*http.Request, *Request, error
 		s.cookies = s.line[:]
 	} else {
 		s.cookies = slices.Clone(lines)
+	}
+	for _, name := range g.IdentityHeaders() {
+		delete(r.Header, name)
 	}
 	target := r.WithContext(s)
 	target.Method, target.Host, target.URL, target.RequestURI = held.Method, held.Host, held.URL, held.Target
