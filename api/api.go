@@ -25,6 +25,7 @@ const maxBody = 64 << 10
 type Guard interface {
 	guard.Keeper
 	Parse(r *http.Request) (*guard.Request, error)
+	ParseOwn(r *http.Request) (*guard.Request, error)
 	Reject(w http.ResponseWriter, r *http.Request, err error)
 	Session(r *http.Request, req *guard.Request) (*session.View, error)
 	HalfDone(r *http.Request, req *guard.Request) (*session.View, error)
@@ -103,7 +104,11 @@ func (a *API) Console() http.Handler {
 func (a *API) serveHost(w http.ResponseWriter, r *http.Request, console bool) {
 	// Below the app's strip a writer drops cookies of our names; ours are ours.
 	w = guard.Plain(w)
-	req, err := a.guard.Parse(r)
+	parse := a.guard.Parse
+	if console {
+		parse = a.guard.ParseOwn
+	}
+	req, err := parse(r)
 	if err != nil {
 		a.guard.Reject(w, r, err)
 		return

@@ -155,6 +155,9 @@ type App struct {
 	portal string
 	// held is what the portal protects behind other proxies; nil: there is no portal.
 	held *heldApps
+	// elsewhere are hosts that are protected behind other proxies, for which the portal
+	// answers. Handlers add them when they are provisioned.
+	elsewhere []protectedSite
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 

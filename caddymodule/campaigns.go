@@ -15,9 +15,12 @@ var campaignPause = time.Minute
 // accountPath is the page that letters of campaigns lead to.
 const accountPath = "/.mfa/account"
 
-// accountPage is the address of the account page on the first host that the configuration
-// names; empty: it names none, and letters lead nowhere.
-func (s sites) accountPage() string {
+// accountPage is the address of the account page at the portal, or on the first host that
+// the configuration names; empty: it names none, and letters lead nowhere.
+func (s sites) accountPage(portal string) string {
+	if portal != "" {
+		return portal + accountPath
+	}
 	if len(s.origins) == 0 {
 		return ""
 	}

@@ -106,9 +106,14 @@ func (a *App) announce(g *generation) {
 	if policy == nil {
 		policy = &a.policy
 	}
+	portal := zap.Skip()
+	if a.portal != "" {
+		portal = zap.String("portal", a.portal)
+	}
 	a.logger.Info("the gate is up",
 		zap.Strings("protects", protected.origins),
 		zap.Strings("consoles", consoles.origins),
+		portal,
 		zap.String("store", a.store.place()),
 		zap.String("factors", policy.Factors.String()),
 		zap.Bool("required", !policy.Optional),
@@ -145,12 +150,16 @@ func (a *App) warnOfSites(protected, consoles sites) {
 	if a.handlers == 0 && a.consoles == 0 {
 		a.logger.Warn("nothing is protected: there are global options for mfa, but no site has the directive; write in each site that needs it: mfa")
 	}
-	if len(protected.origins) > 1 && a.Domain == "" {
+	if len(protected.origins) > 1 && a.Domain == "" && a.portal == "" {
 		a.logger.Warn("several hosts are protected and no domain is set: people sign in, and set up a passkey, once for each host; to share them write in the mfa block: domain example.com",
 			zap.Strings("hosts", protected.origins))
 	}
+	if at := hostOf(a.portal); a.portal != "" && a.Domain != "" && at != a.Domain && !strings.HasSuffix(at, "."+a.Domain) {
+		a.logger.Warn("the portal is not within the domain, so passkeys of the domain do not work there; give the portal a host of the domain, or leave the domain out",
+			zap.String("portal", a.portal), zap.String("domain", a.Domain))
+	}
 	for _, host := range slices.Concat(protected.hosts, consoles.hosts) {
-		if a.Domain != "" && host != "" && host != a.Domain && !strings.HasSuffix(host, "."+a.Domain) {
+		if a.Domain != "" && a.portal == "" && host != "" && host != a.Domain && !strings.HasSuffix(host, "."+a.Domain) {
 			a.logger.Warn("a protected host is not within the domain, so people sign in there apart and their passkeys do not work there; change the one or the other",
 				zap.String("host", host), zap.String("domain", a.Domain))
 		}

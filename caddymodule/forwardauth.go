@@ -82,6 +82,8 @@ func (h *PortalHandler) provisionHeld(ctx caddy.Context) error {
 			}
 			name, _ := forwardauth.ParseHost(host)
 			held.names = append(held.names, name)
+			// Served over https, as far as anybody can know here.
+			h.app.elsewhere = append(h.app.elsewhere, protectedSite{host: name, https: !h.app.InsecureHTTP && !isLocalhost(name), proxied: true})
 		}
 	}
 	h.app.held = held
@@ -198,19 +200,6 @@ func (a *App) protected(host string) (forwardauth.Site, bool) {
 	}
 	app, ok := a.held.hosts.Find(host)
 	return app, ok
-}
-
-// heldSites are the hosts behind other proxies. They are served over https, as far as
-// anybody can know here.
-func (a *App) heldSites() []protectedSite {
-	if a.held == nil {
-		return nil
-	}
-	var list []protectedSite
-	for _, name := range a.held.names {
-		list = append(list, protectedSite{host: name, https: !a.InsecureHTTP && !isLocalhost(name), proxied: true})
-	}
-	return list
 }
 
 // newForwardAuth makes the edge for other proxies, or nil where there is no portal.

@@ -72,6 +72,10 @@ func (a *App) standing() (mfa.Standing, bool) {
 // relyingParties returns those of the protected hosts, as the guard makes them, and
 // whether a site answers to any host.
 func (s sites) relyingParties(a *App) (ids []string, any bool) {
+	if a.portal != "" {
+		// People verify there and nowhere else.
+		return s.portalParty(a), false
+	}
 	any = len(s.hosts) == 0
 	if a.Domain != "" {
 		ids = append(ids, a.Domain)
@@ -95,4 +99,21 @@ func (s sites) relyingParties(a *App) (ids []string, any bool) {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), any
+}
+
+// portalParty returns the relying party of passkeys at the portal; none where they cannot
+// work there.
+func (sites) portalParty(a *App) []string {
+	u, err := url.Parse(a.portal)
+	if err != nil {
+		return nil
+	}
+	switch host := u.Hostname(); {
+	case net.ParseIP(host) != nil, u.Scheme != "https" && !isLocalhost(host):
+		return nil
+	case u.Scheme == "https" && a.Domain != "" && (host == a.Domain || strings.HasSuffix(host, "."+a.Domain)):
+		return []string{a.Domain}
+	default:
+		return []string{host}
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/secondgate/secondgate/forwardauth"
+	"github.com/secondgate/secondgate/pages"
 )
 
 func init() {
@@ -67,9 +68,26 @@ func (h *PortalHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cadd
 	if h.serveHeld(w, r) {
 		return nil
 	}
-	serveOwnHost(h.app, w, r)
+	serveOwnHost(h.app, withSubdomains{w}, r)
 	return nil
 }
+
+// withSubdomains has browsers use https for the hosts below the portal's name as well. On
+// the host of an app that is not ours to decide; below the portal's there is nothing.
+type withSubdomains struct{ http.ResponseWriter }
+
+// WriteHeader adds it where the answer says to use https at all.
+func (w withSubdomains) WriteHeader(status int) {
+	if h := w.Header(); h.Get(strictTransport) != "" {
+		h.Set(strictTransport, "max-age=31536000; includeSubDomains")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the writer below.
+func (w withSubdomains) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+const strictTransport = "Strict-Transport-Security"
 
 // parsePortal reads the directive
 //
@@ -144,6 +162,15 @@ func (a *App) findPortal() error {
 	}
 	slices.Sort(found)
 	return fmt.Errorf("%w: %s", errPortalTwice, strings.Join(found, ", "))
+}
+
+// portalPages is what the pages know of the portal; nil where there is none.
+func (a *App) portalPages() *pages.Portal {
+	if a.portal == "" {
+		return nil
+	}
+	s := a.sites() // they are known when the configuration starts
+	return &pages.Portal{Origin: a.portal, Serves: func(origin string) bool { return s.serves(a, origin) }}
 }
 
 var (

@@ -272,8 +272,10 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Events:   events,
 		Now:      clock.Now,
 		Peer:     peer,
-		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP, Portal: a.portal,
+		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
+		Portal:  a.portal,
 		Headers: a.headers(),
+		Confirm: gate.ConfirmSession,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the guard: %w", err)
@@ -286,6 +288,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
 		Apps:           a.linkOrigins(),
 		Gates:          gates,
+		Portal:         a.portalPages(),
 		Now:            clock.Now, Logger: a.ctx.Slogger(),
 	})
 	if err != nil {
@@ -359,8 +362,9 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, 
 		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
 		SentCodes: codes,
 		Post:      post,
-		// Letters of campaigns lead to the first host that the configuration names.
-		AccountPage: protected().accountPage(),
+		// Letters of campaigns lead to the portal, or to the first host that the configuration
+		// names.
+		AccountPage: protected().accountPage(a.portal),
 		SignUp:      signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,
 		Issuer:   a.issuer(),
 		Absolute: a.absolute(),
@@ -412,6 +416,7 @@ func (g *generation) release() {
 	if g.uses.Add(-1) == 0 {
 		g.stopCampaigns()
 		g.campaigning.Wait() // it uses what is given back now
+		g.gate.Close()       // … and so does this
 		g.policies.Close()
 		if err := closeAll(g.sources); err != nil {
 			g.logger.Warn("closing the identity sources", zap.Error(err))

@@ -110,6 +110,9 @@ func (a *App) dropUsedLink() {
 // linkOrigin is the address that links of the gateway begin with, unless whoever
 // asks for one says which host it is for.
 func (a *App) linkOrigin() string {
+	if a.portal != "" {
+		return a.portal
+	}
 	if list := a.sites().origins; len(list) > 0 {
 		return list[0]
 	}
@@ -136,7 +139,7 @@ func (a *App) linkOrigins() func() []string {
 func (a *App) letterOrigin() func(at *mfa.Place) string {
 	s, own := a.sites(), a.linkOrigin()
 	return func(at *mfa.Place) string {
-		if s.names(at.Host) {
+		if a.portal == "" && s.names(at.Host) {
 			return at.Origin
 		}
 		return own

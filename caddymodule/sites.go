@@ -23,6 +23,10 @@ type sites struct {
 	hosts []string
 	// stars are those of them with a star, whatever else answers.
 	stars []string
+	// served are the addresses of those that have a name, and starred those with a star:
+	// the portal sends people there.
+	served  map[string]bool
+	starred []protectedSite
 	// plain are those of them that are served over plain http and that we refuse
 	// there.
 	plain []string
@@ -39,7 +43,7 @@ type protectedSite struct {
 // newSites puts together what the sites of a configuration are, in the order of
 // their names.
 func newSites(a *App, list []protectedSite) sites {
-	var s sites
+	s := sites{served: make(map[string]bool)}
 	anyHost := false
 	for _, at := range list {
 		anyHost = anyHost || at.host == "" || strings.Contains(at.host, "{")
@@ -51,6 +55,12 @@ func newSites(a *App, list []protectedSite) sites {
 		if refused && !at.proxied && (a.Origin == "" || at.host != "" && at.host != hostOf(a.Origin)) {
 			s.plain = append(s.plain, at.name())
 		}
+		switch {
+		case strings.Contains(at.host, "*"):
+			s.starred = append(s.starred, at)
+		case at.host != "" && !strings.Contains(at.host, "{"):
+			s.served[at.origin(a.InsecureHTTP)] = true
+		}
 		if at.host == "" {
 			at.host = "localhost"
 		}
@@ -60,6 +70,7 @@ func newSites(a *App, list []protectedSite) sites {
 	}
 	if a.Origin != "" {
 		s.origins = []string{a.Origin}
+		s.served[a.Origin] = true
 		s.hosts = append(s.hosts, hostOf(a.Origin))
 	}
 	for _, l := range []*[]string{&s.origins, &s.hosts, &s.plain} {
@@ -140,6 +151,8 @@ func (s sites) letterNames(a *App, asked string) string {
 	switch {
 	case host == "":
 		return ""
+	case a.portal != "" && asked == a.portal:
+		return asked
 	case s.names(host), slices.ContainsFunc(s.stars, func(pattern string) bool { return covers(pattern, host) }):
 		return asked
 	case a.Domain != "" && (host == a.Domain || strings.HasSuffix(host, "."+a.Domain)):
@@ -156,6 +169,26 @@ func (s sites) letterNames(a *App, asked string) string {
 		return "https://" + a.Domain
 	}
 	return ""
+}
+
+// serves reports whether the origin, as browsers write it, is one of a protected host: of
+// one that the configuration names, or of the domain and under a star of it. Scheme and
+// port are that host's too (AC-036).
+func (s sites) serves(a *App, origin string) bool {
+	if s.served[origin] {
+		return true
+	}
+	host := hostOf(origin)
+	if a.Domain == "" || host != a.Domain && !strings.HasSuffix(host, "."+a.Domain) || origin == a.portal {
+		return false
+	}
+	return slices.ContainsFunc(s.starred, func(at protectedSite) bool {
+		if !covers(at.host, host) {
+			return false
+		}
+		at.host = host
+		return at.origin(a.InsecureHTTP) == origin
+	})
 }
 
 // covers reports whether a name with stars in it, as Caddy matches it, covers a host,
@@ -194,7 +227,7 @@ func (a *App) sites() sites {
 			}
 		}
 	}
-	return newSites(a, append(list, a.heldSites()...))
+	return newSites(a, append(list, a.elsewhere...))
 }
 
 // hostsOf returns the hosts that a route is for; "" stands for any.

@@ -133,9 +133,8 @@ func (p *Pages) serveAccount(v *visit) {
 	page.LocalPassword, page.Required, page.Off, page.OptedOut = a.LocalPassword, a.Required, a.Off, a.OptedOut
 	page.Local, page.CanEmail, page.DisplayName, page.Verified = a.Local, a.CanEmail, a.DisplayName, a.EmailVerified
 	page.Score = v.score(a)
-	page.Return = "/"
-	if v.rd != "" {
-		page.Return = v.rd
+	if page.Return = v.away(); v.portal && v.rd == "" {
+		page.Return = "" // they came from nowhere
 	}
 	if key, ok := dones[v.query.Get(paramDone)]; ok {
 		page.Notice, page.Good = v.T(key), true

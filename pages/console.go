@@ -93,6 +93,10 @@ func (p *Pages) Console() http.Handler {
 // outsideConsole answers what is none of our pages on a console's host.
 func (v *visit) outsideConsole() {
 	if v.req.Path == "/" && (v.r.Method == http.MethodGet || v.r.Method == http.MethodHead) {
+		if v.portal {
+			v.redirect(Root)
+			return
+		}
 		v.redirect(Root + consoleHome)
 		return
 	}

@@ -40,6 +40,8 @@ type fakeGate struct {
 	fakeStrangers
 	console *fakeConsole
 
+	handOnOf error
+
 	calls []string
 	at    mfa.Place // of the last call
 	args  []string  // of the last call
@@ -96,9 +98,24 @@ func (g *fakeGate) Skip(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mf
 	return g.out()
 }
 
-func (g *fakeGate) SignOut(_ context.Context, at *mfa.Place, id mfa.SessionID) error {
+func (g *fakeGate) SignOut(_ context.Context, at *mfa.Place, id mfa.SessionID, _ string) (string, error) {
 	g.call("SignOut", at, string(id))
-	return g.err
+	return "", g.err
+}
+
+func (g *fakeGate) HandOn(_ context.Context, at *mfa.Place, id mfa.SessionID, scope string, replaces mfa.SessionID) (*mfa.Outcome, error) {
+	g.call("HandOn", at, string(id), scope, string(replaces))
+	return &mfa.Outcome{Session: &mfa.Session{ID: "shared", User: "u1", Scope: scope, Complete: true, Expires: testNow.Add(time.Hour)}, Changed: true, Subject: alice()}, g.handOnOf
+}
+
+func (g *fakeGate) BeginHandOff(_ context.Context, at *mfa.Place, id mfa.SessionID, to mfa.HandOff) (string, error) {
+	g.call("BeginHandOff", at, string(id), to.Origin, to.Mark)
+	return "the-code", g.err
+}
+
+func (g *fakeGate) FinishHandOff(_ context.Context, at *mfa.Place, code, secret string) (*mfa.Outcome, error) {
+	g.call("FinishHandOff", at, code, secret)
+	return g.out()
 }
 
 func (g *fakeGate) BeginTOTP(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.TOTPSetup, error) {
@@ -291,7 +308,9 @@ func (g *fakeGate) EndOtherSessions(_ context.Context, at *mfa.Place, id mfa.Ses
 // the test says.
 type fakeGuard struct {
 	full, half *session.View
-	err        error // where the store cannot tell
+	shared     *session.View // of the domain, at the portal
+	domain     string        // that the portal lies in
+	err        error         // where the store cannot tell
 	parseOf    error
 	place      mfa.Place
 	set        *mfa.Session
@@ -313,6 +332,37 @@ func (g *fakeGuard) Parse(r *http.Request) (*guard.Request, error) {
 	}, nil
 }
 
+func (g *fakeGuard) ParseOwn(r *http.Request) (*guard.Request, error) { return g.Parse(r) }
+
+func (g *fakeGuard) Shared(req *guard.Request) (*guard.Request, bool) {
+	if g.domain == "" {
+		return nil, false
+	}
+	shared := *req
+	shared.Place.Scope, shared.Cookies.Domain = g.domain, g.domain
+	return &shared, true
+}
+
+func (g *fakeGuard) Shares(origin string) bool {
+	return g.domain != "" && strings.HasPrefix(origin, "https://") && strings.HasSuffix(origin, "."+g.domain)
+}
+
+func (g *fakeGuard) SetArrival(w http.ResponseWriter, req *guard.Request, secret string) {
+	if secret == "" {
+		req.Cookies.Clear(w, web.ArriveCookie)
+		return
+	}
+	req.Cookies.Set(w, web.ArriveCookie, secret, guard.ArriveLife)
+}
+
+func (g *fakeGuard) Arrival(r *http.Request, req *guard.Request) string {
+	secret, n := web.Find(r, req.Cookies.Name(web.ArriveCookie))
+	if n != 1 {
+		return ""
+	}
+	return secret
+}
+
 func (g *fakeGuard) Reject(w http.ResponseWriter, _ *http.Request, err error) {
 	g.rejected = err
 	w.WriteHeader(http.StatusBadRequest)
@@ -328,7 +378,10 @@ func (g *fakeGuard) find(v *session.View) (*session.View, error) {
 	return v, nil
 }
 
-func (g *fakeGuard) Session(*http.Request, *guard.Request) (*session.View, error) {
+func (g *fakeGuard) Session(_ *http.Request, req *guard.Request) (*session.View, error) {
+	if req.Cookies.Domain != "" {
+		return g.find(g.shared)
+	}
 	return g.find(g.full)
 }
 

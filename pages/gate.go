@@ -21,6 +21,7 @@ type Gate interface {
 	signUpGate
 	forgottenGate
 	signInPasskeyGate
+	handOffGate
 	consoleGate
 }
 
@@ -31,7 +32,7 @@ type signInGate interface {
 	Notices(ctx context.Context, at *mfa.Place, id mfa.SessionID) ([]mfa.Notice, error)
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
 	Skip(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Outcome, error)
-	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID) error
+	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID, back string) (there string, err error)
 }
 
 type setUpGate interface {
@@ -105,6 +106,12 @@ type signInPasskeyGate interface {
 	FinishPasskeySignIn(ctx context.Context, at *mfa.Place, ceremony string, answer []byte) (*mfa.Outcome, error)
 }
 
+type handOffGate interface {
+	HandOn(ctx context.Context, at *mfa.Place, id mfa.SessionID, scope string, replaces mfa.SessionID) (*mfa.Outcome, error)
+	BeginHandOff(ctx context.Context, at *mfa.Place, id mfa.SessionID, to mfa.HandOff) (code string, err error)
+	FinishHandOff(ctx context.Context, at *mfa.Place, code, secret string) (*mfa.Outcome, error)
+}
+
 // Guard is what the pages ask of the edge: the canonical request, and the
 // session that a cookie stands for. *guard.Guard is one.
 type Guard interface {
@@ -117,6 +124,16 @@ type Guard interface {
 	SetRemembered(w http.ResponseWriter, req *guard.Request, value string)
 	ClearSession(w http.ResponseWriter, req *guard.Request)
 	waitingGuard
+	portalGuard
+}
+
+// portalGuard is the edge of the portal, and of those who come from it.
+type portalGuard interface {
+	ParseOwn(r *http.Request) (*guard.Request, error)
+	Shared(req *guard.Request) (*guard.Request, bool)
+	Shares(origin string) bool
+	SetArrival(w http.ResponseWriter, req *guard.Request, secret string)
+	Arrival(r *http.Request, req *guard.Request) string
 }
 
 // waitingGuard keeps the name of a code that was sent to somebody who is not signed

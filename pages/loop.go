@@ -66,15 +66,18 @@ func (l *loops) closes(b bounce, now time.Time) bool {
 
 // circles reports whether going there would go on with a circle, and has then told
 // the person what is the matter instead.
-func (v *visit) circles(s *mfa.Session, to string) bool {
-	if s == nil || v.r.Method != http.MethodGet || !v.p.loops.closes(bounce{s.ID, sha256.Sum256([]byte(v.req.Target))}, v.p.now()) {
+func (v *visit) circles(s *mfa.Session, to string) bool { return v.circlesAt(s, v.req.Target, to) }
+
+// circlesAt is circles where the request's own address differs each time round.
+func (v *visit) circlesAt(s *mfa.Session, address, to string) bool {
+	if s == nil || v.r.Method != http.MethodGet || !v.p.loops.closes(bounce{s.ID, sha256.Sum256([]byte(address))}, v.p.now()) {
 		return false
 	}
 	v.message(http.StatusLoopDetected, messagePage{
 		Heading: v.T("loop.title"), Context: true, ID: v.noted(mfa.ReasonLoop),
-		Text: []string{v.T("loop.text", "place", v.req.Place.Host), v.T("loop.how", "support", v.helper())},
+		Text: []string{v.T("loop.text", "place", v.place()), v.T("loop.how", "support", v.helper())},
 		Actions: []action{
-			{Href: to, Label: v.T("go.on", "place", v.req.Place.Host)},
+			{Href: to, Label: v.T("go.on", "place", v.place())},
 			{Href: v.Href("sign-out"), Label: v.T("go.signout")},
 		},
 	})

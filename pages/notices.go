@@ -125,7 +125,7 @@ func (p *Pages) serveNotices(v *visit) {
 	list = slices.Clone(list)
 	slices.Reverse(list) // the newest first
 	page.Notices, page.Last = v.noticeRows(list), strconv.FormatInt(list[0].At.UnixNano(), 10)
-	page.Go = v.T("go.on", "place", v.req.Place.Host)
+	page.Go = v.T("go.on", "place", v.place())
 	if v.from == fromAccount {
 		page.Go = v.T("back.account")
 	}

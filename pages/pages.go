@@ -40,7 +40,10 @@ type Config struct {
 	Apps func() []string
 	// Gates says what stands at an address, for who asks why somebody is stopped there.
 	// nil: nobody can ask.
-	Gates  mfa.Gates
+	Gates mfa.Gates
+	// Portal is the host where people sign in for all others; nil: there is none, and each
+	// has pages of its own.
+	Portal *Portal
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // told of our faults; nil: nobody is
 }
@@ -64,6 +67,7 @@ type Pages struct {
 	administer func(mfa.Actor) Administration
 	apps       func() []string
 	gates      mfa.Gates
+	portal     *Portal
 	console    map[string]consoleRoute // only on the host of a console
 }
 
@@ -167,6 +171,13 @@ func New(cfg Config) (*Pages, error) {
 		"sign-up":                {get: p.serveSignUp, post: p.postSignUp},
 		"sign-up/code":           {get: p.serveSignUpCode, post: p.postSignUpCode},
 		"forgotten":              {get: p.serveForgotten, post: p.postForgotten},
+
+		// Between the portal and other hosts.
+		handOff:  {get: p.serveHandOff},
+		"arrive": {get: p.serveArrive},
+	}
+	if p.portal = cfg.Portal; p.portal != nil && (p.portal.Origin == "" || p.portal.Serves == nil) {
+		return nil, errors.New("making pages: the portal has no address, or knows no hosts")
 	}
 	if p.administer, p.apps, p.gates = cfg.Administration, cfg.Apps, cfg.Gates; p.administer != nil {
 		p.console = p.consoleRoutes()
@@ -186,7 +197,11 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.serve(w, r
 func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 	// Below the app's strip a writer drops cookies of our names; ours are ours.
 	w = guard.Plain(w)
-	req, err := p.guard.Parse(r)
+	parse := p.guard.Parse
+	if console {
+		parse = p.guard.ParseOwn
+	}
+	req, err := parse(r)
 	switch {
 	case errors.Is(err, guard.ErrPlainHTTP):
 		// The page that says so is a page like the others: what it loads is nobody's
@@ -222,6 +237,7 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 		return
 	}
 	switch {
+	case !v.servedLocally():
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rt.get != nil:
 		rt.get(v)
 	case r.Method == http.MethodPost && rt.post != nil:
@@ -250,7 +266,7 @@ func (v *visit) methodNotAllowed(get, post bool) {
 // serveStart is the door without a number: it opens on what the person owes, or
 // on the account.
 func (p *Pages) serveStart(v *visit) {
-	if v.console && v.p.console != nil {
+	if v.console && !v.portal && v.p.console != nil {
 		v.redirect(Root + consoleHome) // which sends to sign-in whom it does not know
 		return
 	}

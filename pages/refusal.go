@@ -18,7 +18,7 @@ func (p *Pages) outside(w http.ResponseWriter, r *http.Request) *visit {
 		req = &guard.Request{Place: mfa.Place{Host: r.Host}}
 	}
 	v := p.visit(w, r, req)
-	v.rd = ""
+	v.rd, v.origin = "", ""
 	return v
 }
 
@@ -77,21 +77,21 @@ func (v *visit) refused(d mfa.Decision) {
 		m.Heading, m.Text = v.T("disabled.title"), []string{v.T("disabled.text"), ask}
 		m.Actions = m.Actions[1:]
 	case mfa.ReasonCannotBeHere:
-		m.Text = []string{v.T("cannot_be_here.text", "place", v.req.Place.Host), ask}
+		m.Text = []string{v.T("cannot_be_here.text", "place", v.place()), ask}
 		if v.at.RPID == "" {
-			m.Text[0] = v.T("cannot_be_here.passkey", "place", v.req.Place.Host)
+			m.Text[0] = v.T("cannot_be_here.passkey", "place", v.place())
 		}
 	case mfa.ReasonNotMember:
 		// Whether there is such an organization, and which, is nobody's business who is
 		// not in it (rule B5).
-		m.Text = []string{v.T("not_member.text", "place", v.req.Place.Host), v.T("not_member.ask", "support", v.helper())}
+		m.Text = []string{v.T("not_member.text", "place", v.place()), v.T("not_member.ask", "support", v.helper())}
 	case mfa.ReasonSameChannel:
 		m.Heading, m.Text = v.T("same_channel.title"), []string{v.T("same_channel.text"), v.T("same_channel.how", "support", v.helper())}
 		m.Actions = []action{{Href: v.Href("sign-out"), Label: v.T("verify.use_password")}}
 	case mfa.ReasonUnknownHost:
 		m.Text, m.Actions = []string{v.T("unknown_host.text", "place", v.req.Place.Host), ask}, nil
 	default:
-		m.Text = []string{v.T("refused.text", "place", v.req.Place.Host)}
+		m.Text = []string{v.T("refused.text", "place", v.place())}
 		if why := v.because(d.Reason); why != "" {
 			m.Text = append(m.Text, why)
 		}

@@ -63,6 +63,7 @@ type frame struct {
 	Good       bool // the notice is good news
 	Wait       int  // seconds that too many tries must wait
 	Decision   string
+	Onward     string // where the page goes by itself; "": it stays
 
 	// Of pages with another way, and of pages that can be skipped.
 	Others    string
@@ -78,7 +79,7 @@ type frame struct {
 
 // frame begins a page. Call it before anything is written: it may set a cookie.
 func (v *visit) frame(heading string) frame {
-	f := frame{v: v, Heading: heading, Brand: v.p.brand, Place: v.req.Place.Host}
+	f := frame{v: v, Heading: heading, Brand: v.p.brand, Place: v.place()}
 	if !v.insecure {
 		f.CSRF, f.Back = v.p.csrf.Token(v.w, v.r, v.req.Cookies), v.back()
 	}

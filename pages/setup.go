@@ -79,8 +79,8 @@ func (v *visit) setUpFrame(st *mfa.State, heading string) setUpFrame {
 	if len(st.Choices) < 2 && st.Decision.Action == mfa.SetUp {
 		f.Why = v.setUpWhy(st) // no list said it before
 	}
-	if st.Decision.Action == mfa.SetUp && st.Session.Complete && v.rd != "" && v.rd != "/" {
-		f.Away = "/" // one part of the app is closed, the rest is not
+	if st.Decision.Action == mfa.SetUp && st.Session.Complete && v.rd != "" && v.rd != v.origin+"/" {
+		f.Away = v.closedAway() // one part of the app is closed, the rest is not
 	}
 	if st.Decision.Action == mfa.SetUp && st.Decision.Reason != mfa.ReasonAddAnother && !st.Session.Complete && st.CodesOffered && !held(st.Subject, mfa.BackupCode) {
 		f.Step = v.T("setup.step1")

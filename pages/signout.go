@@ -44,13 +44,14 @@ func (p *Pages) postSignOut(v *visit) {
 			}
 			return view.Session.ID, nil
 		},
+		v.sharedSession,
 	} {
 		id, err := find()
 		if errors.Is(err, mfa.ErrNoSession) {
 			continue
 		}
 		if err == nil {
-			err = p.gate.SignOut(v.r.Context(), &v.at, id)
+			_, err = p.gate.SignOut(v.r.Context(), &v.at, id, "")
 		}
 		if err != nil {
 			// Say so: whoever signs out on a shared computer must know that it did
@@ -62,7 +63,12 @@ func (p *Pages) postSignOut(v *visit) {
 	p.guard.ClearSession(v.w, v.req)
 	// The app's answers are its own, and a browser may keep them whole: without
 	// this the back button would show them to whoever sits down next (AC-129).
-	// Not "storage" or "cookies": what the app keeps there is not ours.
+	// Not "storage" or "cookies": what the app keeps there is not ours. At the portal there
+	// is no app; "cookies" would be those of the whole domain even there.
 	v.w.Header().Set("Clear-Site-Data", `"cache"`)
+	if v.portal {
+		v.w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	}
+	v.clearShared()
 	v.redirect(join("sign-out", v.returnOnly()))
 }

@@ -312,7 +312,7 @@ func (p *Pages) serveCodesLeft(v *visit) {
 	m := messagePage{
 		Heading: v.T("codes.few.title"), Context: true,
 		Text:    []string{v.words.count("codes.left", left), v.T("codes.few.text")},
-		Actions: []action{{Href: v.onward(), Label: v.T("go.on", "place", v.req.Place.Host)}},
+		Actions: []action{{Href: v.onward(), Label: v.T("go.on", "place", v.place())}},
 	}
 	if st.CodesOffered {
 		m.Actions = append([]action{{Href: v.href("set-up/backup-codes", paramFrom, fromFactor), Label: v.T("codes.few.new")}}, m.Actions...)

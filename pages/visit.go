@@ -30,7 +30,12 @@ const (
 	paramDone    = "done"  // what was just done
 	paramList    = "list"  // show the list even where one page would open
 	paramCred    = "cred"  // which of several addresses a code goes to
+	paramMark    = "mark"  // of the browser that a hand-off is for
+	paramCode    = "code"  // of a hand-off
 )
+
+// againArrive says that a hand-off has failed once already.
+const againArrive = "arrive"
 
 // What set-up by choice came from.
 const (
@@ -56,16 +61,20 @@ type visit struct {
 	words *language
 	theme string // "light", "dark" or "": the system's
 
-	rd    string // validated; "" where there is none
-	asked mfa.Requirement
-	want  string    // paramFor, one of waiting or ""
-	prove mfa.Kinds // paramProve
-	from  string
+	rd string // validated; "" where there is none
+	// origin is the one that rd begins with: at the portal it is a whole address. Elsewhere
+	// rd is a path, and origin is empty.
+	origin string
+	asked  mfa.Requirement
+	want   string    // paramFor, one of waiting or ""
+	prove  mfa.Kinds // paramProve
+	from   string
 
 	at   mfa.Place
 	view *session.View
 
-	console bool   // on the host of a console
+	console bool   // on the host of a console; the portal is one
+	portal  bool   // at the portal
 	to      string // paramTo: the page of the console that waits; "" where there is none
 
 	insecure bool // came over plain http: no cookie may be set, so nothing is asked
@@ -107,7 +116,9 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request, req *guard.Request
 
 // onConsole says whether this is the host of a console, and reads what is said only there.
 func (v *visit) onConsole(console bool) {
-	if v.console = console; console {
+	v.console = console
+	v.onPortal()
+	if console {
 		v.to = v.p.readTo(v.query.Get(paramTo))
 		return
 	}
@@ -144,12 +155,9 @@ func parseKinds(s string) mfa.Kinds {
 // T returns a text in the visitor's language.
 func (v *visit) T(key string, pairs ...any) string { return v.words.text(key, pairs...) }
 
-// carried returns the parameters that every address of this visit keeps.
-func (v *visit) carried() url.Values {
+// asks returns the parameters that say what the route asks.
+func (v *visit) asks() url.Values {
 	q := url.Values{}
-	if v.rd != "" {
-		q.Set(paramReturn, v.rd)
-	}
 	if v.asked.Fresh > 0 {
 		q.Set(paramMaxAge, strconv.Itoa(int(v.asked.Fresh/time.Second)))
 	}
@@ -161,6 +169,15 @@ func (v *visit) carried() url.Values {
 	}
 	if v.asked.Required {
 		q.Set(paramReq, "1")
+	}
+	return q
+}
+
+// carried returns the parameters that every address of this visit keeps.
+func (v *visit) carried() url.Values {
+	q := v.asks()
+	if v.rd != "" {
+		q.Set(paramReturn, v.rd)
 	}
 	if v.from != "" {
 		q.Set(paramFrom, v.from)
@@ -310,7 +327,12 @@ func (v *visit) proceedTo(page string, out *mfa.Outcome) {
 
 // keep gives the browser what changed: the session's token, the mark of a browser
 // that is known, and what makes it stand for a second factor.
-func (v *visit) keep(out *mfa.Outcome) error { return guard.Keep(v.p.guard, v.w, v.req, out) }
+func (v *visit) keep(out *mfa.Outcome) error {
+	if err := guard.Keep(v.p.guard, v.w, v.req, out); err != nil {
+		return err
+	}
+	return v.share(out)
+}
 
 // next returns the address that a decision leads to.
 func (v *visit) next(d mfa.Decision, s *mfa.Session) string {
@@ -346,10 +368,8 @@ func (v *visit) onward() string {
 	q.Del(paramFor)
 	q.Del(paramProve)
 	switch {
-	case v.want == forApp && v.rd != "":
-		return v.rd
 	case v.want == forApp:
-		return "/"
+		return v.away()
 	case v.to != "" && (v.want == "" || v.want == consoleHome):
 		return Root + v.to
 	case v.want == consoleHome:
@@ -358,10 +378,8 @@ func (v *visit) onward() string {
 		return join(v.want, q)
 	case v.from == fromAccount:
 		return join("account", v.returnOnly())
-	case v.rd != "":
-		return v.rd
 	}
-	return "/"
+	return v.away()
 }
 
 func (v *visit) returnOnly() url.Values {
