@@ -193,6 +193,17 @@ func routesOf(handlers []*Handler, r *http.Request, req *guard.Request) ([]mfa.R
 	return routes, nil
 }
 
+// heldAt returns what stands at a host behind another proxy, as somebody has written it.
+func (a *App) heldAt(host string) (*heldApp, bool) {
+	if a.held == nil {
+		return nil, false
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return a.held.hosts.Find(strings.ToLower(strings.TrimSuffix(host, ".")))
+}
+
 // protected returns what stands at a host behind another proxy.
 func (a *App) protected(host string) (forwardauth.Site, bool) {
 	if a.held == nil {
@@ -260,12 +271,12 @@ func (h *PortalHandler) serveHeld(w http.ResponseWriter, r *http.Request) bool {
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}
-	if name = strings.ToLower(strings.TrimSuffix(name, ".")); name == hostOf(h.app.portal) {
+	if strings.EqualFold(strings.TrimSuffix(name, "."), hostOf(h.app.portal)) {
 		h.believe(r)
 		return false
 	}
 	arrived := asArrived(r)
-	if _, ok := h.app.held.hosts.Find(name); !ok {
+	if _, ok := h.app.heldAt(r.Host); !ok {
 		misdirected(w, http.StatusMisdirectedRequest, "No such host is served here.")
 		return true
 	}

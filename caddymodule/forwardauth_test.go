@@ -249,6 +249,41 @@ func TestForwardAuth_address_AC057_AC064_AC216(t *testing.T) {
 	t.Error("AC-057: nothing in the record")
 }
 
+// Who asks why somebody is stopped at a host behind another proxy hears of the rules there.
+func TestForwardAuth_explained(t *testing.T) {
+	g := newGateway(t)
+	text, _ := g.portalText(everyRule, "peers 127.0.0.1")
+	g.mustLoad(text)
+	running, err := caddy.ActiveContext().AppIfConfigured("mfa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := running.(*App)
+	for address, want := range map[string][]string{
+		"https://one.apps.localhost/x": {"mfa"}, "https://one.apps.localhost/strict/x": {"mfa /strict/*", "mfa"}, "https://ONE.apps.localhost:8443/public/x": {"mfa /public/*", "mfa"},
+	} {
+		q, err := a.gatesAt(g.generation().guard, address)
+		if err != nil {
+			t.Errorf("%s: %v", address, err)
+			continue
+		}
+		var names []string
+		for _, gate := range q.Gates {
+			name, where, _ := strings.Cut(gate.Name, " (")
+			names = append(names, name)
+			if !strings.Contains(where, "protect") {
+				t.Errorf("%s: %s", address, gate.Name)
+			}
+		}
+		if len(names) != len(want) || !strings.HasPrefix(names[0], want[0]) {
+			t.Errorf("%s: %q, want %q", address, names, want)
+		}
+	}
+	if _, err := a.gatesAt(g.generation().guard, "https://one.two.apps.localhost/"); err == nil {
+		t.Error("a host that nobody protects is explained")
+	}
+}
+
 // Over a Unix socket only those may ask whom the configuration means.
 func TestForwardAuth_unix(t *testing.T) {
 	g := newGateway(t)
