@@ -226,6 +226,17 @@ func (g *gateway) generation() *generation {
 // authenticator app so long ago.
 func (g *gateway) signIn(name string, ago time.Duration) *http.Cookie {
 	g.t.Helper()
+	return g.signedIn(name, ago, "http://"+g.host+"/", false)
+}
+
+// signInAt is signIn at another address; own says that the host carries no app.
+func (g *gateway) signInAt(name, address string, own bool) *http.Cookie {
+	g.t.Helper()
+	return g.signedIn(name, 0, address, own)
+}
+
+func (g *gateway) signedIn(name string, ago time.Duration, address string, own bool) *http.Cookie {
+	g.t.Helper()
 	ctx := context.Background()
 	gen := g.generation()
 	store := gen.pooled.store.store
@@ -247,13 +258,18 @@ func (g *gateway) signIn(name string, ago time.Duration) *http.Cookie {
 	id := make([]byte, 32)
 	_, _ = rand.Read(id)
 	now := time.Now()
-	r := httptest.NewRequest(http.MethodGet, "http://"+g.host+"/", nil)
-	req, err := gen.guard.Parse(r)
+	r := httptest.NewRequest(http.MethodGet, address, nil)
+	parse := gen.guard.Parse
+	if own {
+		parse = gen.guard.ParseOwn
+	}
+	req, err := parse(r)
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	s := &mfa.Session{
 		ID: mfa.SessionID(base64.RawURLEncoding.EncodeToString(id)), User: u.ID, Scope: req.Place.Scope,
+		Line: base64.RawURLEncoding.EncodeToString(id[:16]),
 		Complete: true, Created: now.Add(-ago), LastSeen: now, Expires: now.Add(time.Hour),
 		First:  mfa.Proof{Kind: mfa.Password, At: now.Add(-ago)},
 		Proofs: []mfa.Proof{{Kind: mfa.TOTP, Credential: "app", At: now.Add(-ago)}},

@@ -320,6 +320,8 @@ func (c *client) sessionName() string {
 	switch {
 	case strings.HasPrefix(c.Base, "http:"):
 		return "mfa-" + strconv.Itoa(c.g.Port)
+	case strings.HasPrefix(c.Base, "https://console."), strings.HasPrefix(c.Base, "https://auth."):
+		return c.g.hostCookie() // of a host that carries no app
 	case strings.Contains(c.g.caddyfile, "domain example.test"):
 		return "__Secure-mfa"
 	}
@@ -426,6 +428,16 @@ func (c *client) enter(a *account) {
 	c.verifyTOTP(c.signIn(a.Name), a.App.Code(c.t))
 	if p := c.get("/"); !p.FromApp() {
 		c.t.Fatalf("after verification the app is not there: %d %s", p.Status, p.Text())
+	}
+}
+
+// enterConsole signs in at the console, whose sessions are its own, and stays there.
+func (c *client) enterConsole(a *account) {
+	c.t.Helper()
+	c.Base = c.g.secureBase("console")
+	c.verifyTOTP(c.signIn(a.Name), a.App.Code(c.t))
+	if p := c.get("/.mfa/account"); p.Status != http.StatusOK || p.Title() == "Sign in" {
+		c.t.Fatalf("after verification the console does not know %s: %d %s", a.Name, p.Status, p.Text())
 	}
 }
 

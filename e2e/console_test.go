@@ -36,7 +36,18 @@ func (g *gateway) administrator(t testing.TB, link string) *tab {
 	b.addPasskey()
 	b.takeCodes()
 	b.arrive("alice", "/")
+	b.enterConsole("alice")
 	return b
+}
+
+// enterConsole signs in at the console, whose sessions are its own, with a passkey.
+func (b *tab) enterConsole(name string) {
+	b.t.Helper()
+	b.openAt("console", "/")
+	b.signIn(name)
+	b.see("Verify it’s you")
+	b.button("Use passkey")
+	b.see("People")
 }
 
 // find searches the console for somebody and opens their page.
@@ -74,7 +85,7 @@ func (b *tab) become(c *client) {
 	b.openAt("console", "/.mfa/sign-in")
 	b.see("Sign in")
 	call(b, cdpnetwork.SetCookie, cdpnetwork.SetCookieParams{
-		Name: c.sessionName(), Value: c.cookie(c.sessionName()), Domain: ".example.test", Path: "/", Secure: &yes, HTTPOnly: &yes,
+		Name: c.sessionName(), Value: c.cookie(c.sessionName()), URL: c.Base + "/", Path: "/", Secure: &yes, HTTPOnly: &yes,
 	})
 }
 
@@ -354,7 +365,7 @@ func roles(t *testing.T, come ...string) (*gateway, map[string]*client) {
 	t.Helper()
 	g := start(t, managedWith("organization acme {\n\t\t\tname \"Acme Ltd\"\n\t\t}", "organization beta {\n\t\t\tname \"Beta\"\n\t\t}"))
 	people := map[string]*client{"alice": g.secureClient(t, "app", true)}
-	people["alice"].signUp("alice")
+	accounts := map[string]*account{"alice": people["alice"].signUp("alice")}
 	for _, p := range [][]string{
 		{"olga", "--organization", "acme", "--admin-of", "acme"},
 		{"nora", "--organization", "acme", "--admin-of", "acme"},
@@ -366,11 +377,11 @@ func roles(t *testing.T, come ...string) (*gateway, map[string]*client) {
 		link := g.invite(t, p[0], append(p[1:], "--url", g.secureBase("app"))...)
 		if slices.Contains(come, p[0]) {
 			people[p[0]] = g.secureClient(t, "app", true)
-			people[p[0]].join(link, p[0])
+			accounts[p[0]] = people[p[0]].join(link, p[0])
 		}
 	}
-	for _, c := range people {
-		c.Base = g.secureBase("console") // the domain's cookie goes there, too
+	for name, c := range people {
+		c.enterConsole(accounts[name])
 	}
 	return g, people
 }

@@ -437,7 +437,7 @@ var certificate = sync.OnceValues(func() (pair [2][]byte, err error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "example.test"},
-		DNSNames:  []string{"example.test", "*.example.test", "localhost"},
+		DNSNames:  []string{"example.test", "*.example.test", "*.other.test", "localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,

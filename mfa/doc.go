@@ -13,7 +13,8 @@
 // passkeysignin.go, and for what strangers start signup.go, waiting.go, forgotten.go), links of administrators
 // (link.go), their passes and bypasses (pass.go), set-up of factors (enroll.go), of
 // addresses (address.go) and of backup codes (codes.go), verification (verify.go), codes
-// that are sent (sent.go), browsers that stand for a second factor (remember.go), the
+// that are sent (sent.go), browsers that stand for a second factor (remember.go), the way from the portal to other
+// hosts (handoff.go), the
 // account page (account.go), and what administrators do (admin.go, organizations.go,
 // audit.go). State (state.go) says to a page where a person stands. Each step ends in
 // settle, which decides again, gives the session a new ID, and completes the sign-in

@@ -132,6 +132,28 @@ func (g *Gate) keepHanded(ctx context.Context, portal, next *Session, replaces S
 	return fmt.Errorf("reading session: %w", err)
 }
 
+// endReplaced ends the session that a sign-in of the user takes the place of. Where that
+// was somebody else's, all that follow from it end as well: the browser holds those of other
+// hosts, and whoever signs in now must not find themselves there as the one before (AC-012).
+// Where it was the user's own, those go on, and it returns the family that they are of: who
+// signs out later means them, too.
+func (g *Gate) endReplaced(ctx context.Context, id SessionID, by UserID) (family string, err error) {
+	old, err := g.cfg.Store.Session(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", err
+	}
+	if err := g.cfg.Store.EndSession(ctx, id); err != nil {
+		return "", err
+	}
+	switch {
+	case old == nil || old.family() == "":
+		return "", nil
+	case old.User == by:
+		return old.family(), nil
+	}
+	return "", g.endSessions(ctx, old.User, func(other *Session) bool { return other.family() == old.family() })
+}
+
 // handOffCounter bounds the codes of one user, for the store's sake.
 func handOffCounter(u *User) counter {
 	return counter{key: "hand-off:" + string(u.ID), window: time.Minute, budget: 120}

@@ -89,6 +89,77 @@ func TestGate_HandOn_AC012_ReplacesSomebodyElse(t *testing.T) {
 	}
 }
 
+// Alice went away from a shared computer without signing out, and bob signs in at the portal
+// in the same browser. What that browser holds of alice at other hosts is over.
+func TestGate_SignIn_AC012_EndsTheFamilyOfSomebodyElse(t *testing.T) {
+	w, app, shop := portalWorld(t)
+	ctx := t.Context()
+	phone, _, alice := w.alice()
+	w.invited("bob")
+	handedOn := func(from mfa.SessionID) []mfa.SessionID {
+		own := mfa.NewHandOffSecret()
+		code := as[string](t)(w.gate.BeginHandOff(ctx, w.at, from, mfa.HandOff{Origin: shop.Origin, Mark: mfa.HandOffMark(own)}))
+		return []mfa.SessionID{
+			as[*mfa.Outcome](t)(w.gate.FinishHandOff(ctx, shop, code, own)).Session.ID,
+			as[*mfa.Outcome](t)(w.gate.HandOn(ctx, w.at, from, app.Scope, "")).Session.ID,
+		}
+	}
+	elsewhere := as[*mfa.Outcome](t)(w.signIn("alice")) // another browser
+	elsewhere = as[*mfa.Outcome](t)(w.gate.VerifyTOTP(ctx, w.at, elsewhere.Session.ID, phone.code(w.clock())))
+	held := handedOn(alice.Session.ID)
+	at := *w.at
+	at.Replaces = alice.Session.ID
+	as[*mfa.Outcome](t)(w.gate.SignIn(ctx, &at, "local", "bob", goodPassword))
+	for _, id := range append(held, alice.Session.ID) {
+		if _, err := w.store.Session(ctx, id); !errors.Is(err, mfa.ErrNotFound) {
+			t.Errorf("a session of alice is there: %v", err)
+		}
+	}
+	if _, err := w.store.Session(ctx, elsewhere.Session.ID); err != nil {
+		t.Errorf("alice's other browser is signed out: %v", err)
+	}
+
+	// Whoever signs in again themselves keeps what they have elsewhere.
+	held = handedOn(elsewhere.Session.ID)
+	at.Replaces = elsewhere.Session.ID
+	again := as[*mfa.Outcome](t)(w.gate.SignIn(ctx, &at, "local", "alice", goodPassword))
+	for _, id := range held {
+		if _, err := w.store.Session(ctx, id); err != nil {
+			t.Errorf("signing in again ended another host's: %v", err)
+		}
+	}
+	// … and means it when they sign out (AC-014).
+	as[string](t)(w.gate.SignOut(ctx, w.at, again.Session.ID, ""))
+	for _, id := range held {
+		if _, err := w.store.Session(ctx, id); !errors.Is(err, mfa.ErrNotFound) {
+			t.Errorf("after signing out another host is open: %v", err)
+		}
+	}
+}
+
+// Signing out at any host ends the portal's session and all others of the family.
+func TestGate_SignOut_AC014_EndsTheFamily(t *testing.T) {
+	for _, where := range []string{"portal", "app", "shop"} {
+		w, app, shop := portalWorld(t)
+		ctx := t.Context()
+		_, _, alice := w.alice()
+		own := mfa.NewHandOffSecret()
+		code := as[string](t)(w.gate.BeginHandOff(ctx, w.at, alice.Session.ID, mfa.HandOff{Origin: shop.Origin, Mark: mfa.HandOffMark(own)}))
+		ids := map[string]mfa.SessionID{
+			"portal": alice.Session.ID,
+			"shop":   as[*mfa.Outcome](t)(w.gate.FinishHandOff(ctx, shop, code, own)).Session.ID,
+			"app":    as[*mfa.Outcome](t)(w.gate.HandOn(ctx, w.at, alice.Session.ID, app.Scope, "")).Session.ID,
+		}
+		at := map[string]*mfa.Place{"portal": w.at, "app": app, "shop": shop}[where]
+		as[string](t)(w.gate.SignOut(ctx, at, ids[where], ""))
+		for name, id := range ids {
+			if _, err := w.store.Session(ctx, id); !errors.Is(err, mfa.ErrNotFound) {
+				t.Errorf("out at the %s, the %s is open: %v", where, name, err)
+			}
+		}
+	}
+}
+
 func TestGate_HandOn_AC015_Rejects(t *testing.T) {
 	w, app, shop := portalWorld(t)
 	ctx := t.Context()

@@ -250,13 +250,14 @@ func (g *Gate) begin(ctx context.Context, at *Place, u *User, in start) (*Outcom
 	if u, err = g.cfg.Store.User(ctx, u.ID); err != nil {
 		return nil, fmt.Errorf("reading user: %w", err)
 	}
+	family := ""
 	if at.Replaces != "" {
-		if err := g.cfg.Store.EndSession(ctx, at.Replaces); err != nil {
+		if family, err = g.endReplaced(ctx, at.Replaces, u.ID); err != nil {
 			return nil, fmt.Errorf("ending the session before: %w", err)
 		}
 	}
 	s := &Session{
-		User: u.ID, Scope: at.Scope, Line: randomText(16), Created: now, Expires: now.Add(HalfDoneLife),
+		User: u.ID, Scope: at.Scope, Line: randomText(16), Family: family, Created: now, Expires: now.Add(HalfDoneLife),
 		First: in.first, Proofs: in.proofs, Verified: in.verified,
 		Generation: generation, Registering: registering, MayEnroll: in.mayEnroll,
 		Provided: in.provided, Source: in.source,

@@ -238,7 +238,7 @@ func (v *visit) goTo(to string) {
 		Heading: v.T("handoff.title", "place", v.place()), Text: []string{v.T("handoff.text")},
 		Actions: []action{{Href: to, Label: v.T("go.on", "place", v.place())}},
 	}
-	m.Onward = to
+	m.GoesOn = to
 	v.message(http.StatusOK, m)
 }
 

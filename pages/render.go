@@ -228,12 +228,13 @@ type messagePage struct {
 	Token   string // of the link that the page is about
 
 	SkipMeans string // where the matter can be skipped: what that means
+	GoesOn    string // where the page goes by itself; "": it stays
 }
 
 // message shows a messagePage.
 func (v *visit) message(status int, m messagePage) {
 	m.frame = v.frame(m.Heading)
-	m.frame.Decision, m.frame.Token = m.ID, m.Token
+	m.frame.Decision, m.frame.Token, m.frame.Onward = m.ID, m.Token, m.GoesOn
 	m.frame.Skip, m.frame.SkipMeans = m.SkipMeans != "", m.SkipMeans
 	v.render(status, "message", m)
 }

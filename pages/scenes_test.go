@@ -783,6 +783,11 @@ var scenes = []scene{
 	}},
 	{"unavailable", 503, refusing(func(w *world, rw http.ResponseWriter, r *http.Request) { w.pages.Unavailable(rw, r) })},
 	{"cookie-lost", 403, getting("/.mfa/verify?c=1", nil)},
+	// Not the page that leads on from the portal: it would lead the viewer away.
+	{"did-not-arrive", 403, func(_ testing.TB, w *world) answer {
+		w.withPortal("shop.test").gate.err = mfa.ErrExpired
+		return w.at(http.MethodGet, "https://shop.test/.mfa/arrive?code=c&rd=%2Fx&again=arrive", "cross-site", "__Host-mfa-arrive=s")
+	}},
 	{"form-too-old", 403, func(t testing.TB, w *world) answer {
 		r := w.postRequest(t, "/.mfa/sign-in", nil)
 		_, other := w.token(t)
