@@ -157,6 +157,8 @@ type App struct {
 	// portal is the address of the portal: "https://auth.example.com". Start finds it; it is
 	// empty where there is none.
 	portal string
+	// held is what the portal protects behind other proxies; nil: there is no portal.
+	held *heldApps
 	// elsewhere are hosts that are protected behind other proxies, for which the portal
 	// answers. Handlers add them when they are provisioned.
 	elsewhere []protectedSite

@@ -207,13 +207,13 @@ func (a *App) sitesWith(kind func(caddyhttp.MiddlewareHandler) bool) []protected
 
 // consoleSites are the hosts with a console; the portal is one.
 func (a *App) consoleSites() sites {
-	list := a.sitesWith(func(h caddyhttp.MiddlewareHandler) bool {
-		switch h.(type) {
-		case *ConsoleHandler, *PortalHandler:
-			return true
-		}
-		return false
-	})
+	list := a.sitesWith(func(h caddyhttp.MiddlewareHandler) bool { _, ok := h.(*ConsoleHandler); return ok })
+	portals := a.sitesWith(func(h caddyhttp.MiddlewareHandler) bool { _, ok := h.(*PortalHandler); return ok })
+	if a.held != nil && len(a.held.names) > 0 {
+		// Where other proxies ask, there is no console under any name but the portal's.
+		portals = slices.DeleteFunc(portals, func(at protectedSite) bool { return at.host == "" })
+	}
+	list = append(list, portals...)
 	// The one address that "origin" names is an app's.
 	return newSites(&App{InsecureHTTP: a.InsecureHTTP}, list)
 }

@@ -55,6 +55,18 @@ func (a *App) gatesAt(g *guard.Guard, address string) (*mfa.AccessQuery, error) 
 			break
 		}
 	}
+	if app, ok := a.heldAt(u.Host); ok && len(walk.gates) == 0 {
+		// Another proxy serves it, and asks.
+		r := walk.enter(nil, u)
+		req, err := g.Parse(r)
+		if err != nil {
+			return nil, noRoute(mfa.RouteRefused, "the gate refuses such an address: %w", err)
+		}
+		walk.server, walk.served, walk.console, first = "elsewhere, by protect", true, false, req
+		for _, h := range app.handlers {
+			walk.handler(r, req, h)
+		}
+	}
 	switch {
 	case walk.console && len(walk.gates) == 0:
 		return nil, noRoute(mfa.RouteOwnPage, "this is the host of the portal or of a console, where no route decides")

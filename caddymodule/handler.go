@@ -235,7 +235,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 		h.decided(r, &req, mfa.Decision{Action: mfa.Allow, Reason: mfa.ReasonBypass}, true)
 		guard.Pass(r.Context())
 		return w, r, nil
-	case h.need.Zero() && h.Organization == "" && guard.Passed(r.Context()):
+	case h.plain() && guard.Passed(r.Context()):
 		return w, r, nil
 	}
 	checked, span := traceDecision(r)
@@ -255,6 +255,9 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	}
 	return w, r, nil
 }
+
+// plain reports whether the handler asks nothing beyond the policy: a bypass lifts it.
+func (h *Handler) plain() bool { return h.need.Zero() && h.Organization == "" }
 
 // servesRelated reports whether the request asks which origins share the domain's passkeys,
 // at the one host where browsers look for it.
@@ -460,6 +463,10 @@ func unavailable(w http.ResponseWriter, r *http.Request) {
 		api.Unavailable(guard.Plain(w), r.TLS != nil)
 		return
 	}
+	unavailableAs(w, http.StatusServiceUnavailable)
+}
+
+func unavailableAs(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Retry-After", "2")
 	h.Set("Cache-Control", "no-store")
@@ -468,7 +475,7 @@ func unavailable(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	w.WriteHeader(http.StatusServiceUnavailable)
+	w.WriteHeader(status)
 	_, _ = w.Write([]byte("Signing in is not possible for a moment. Please try again in a few seconds.\n"))
 }
 

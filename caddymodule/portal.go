@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/secondgate/secondgate/forwardauth"
 	"github.com/secondgate/secondgate/pages"
 )
 
@@ -29,6 +30,15 @@ func init() {
 // sent here and back. There is one portal in a configuration, and it has a name of its
 // own, because people are sent to it by that.
 type PortalHandler struct {
+	// Peers are the other proxies that may ask the portal about requests: addresses,
+	// networks, and "unix" for whoever opens a Unix socket that the gateway listens on. The
+	// default is this machine. Peers that are named here are also believed in what they say
+	// of the connection in front of them when they hand pages on.
+	Peers []string `json:"peers,omitempty"`
+
+	// Protect are the hosts that those proxies serve.
+	Protect []Protected `json:"protect,omitempty"`
+
 	app *App
 
 	fronted bool // as Handler.fronted
@@ -48,11 +58,18 @@ func (h *PortalHandler) Provision(ctx caddy.Context) error {
 	}
 	h.app = app.(*App)
 	h.app.consoles++
-	return nil
+	return h.provisionHeld(ctx)
 }
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *PortalHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if dialect, ok := forwardauth.Serves(asArrived(r)); ok {
+		h.ask(w, asArrived(r), dialect)
+		return nil
+	}
+	if h.serveHeld(w, r) {
+		return nil
+	}
 	serveOwnHost(h.app, withSubdomains{w}, r, h.fronted)
 	return nil
 }
@@ -74,17 +91,28 @@ func (w withSubdomains) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 const strictTransport = "Strict-Transport-Security"
 
-// parsePortal reads the directive "mfa_portal".
+// parsePortal reads the directive
+//
+//	mfa_portal {
+//		peers   ADDRESS|NETWORK|unix…
+//		protect HOST… {
+//			mfa [MATCHER] {
+//				…
+//			}
+//		}
+//	}
 func parsePortal(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	handler := new(PortalHandler)
-	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+	if err := handler.unmarshal(h.Dispenser, &h); err != nil {
 		return nil, err
 	}
 	return h.NewRoute(nil, handler), nil
 }
 
-// UnmarshalCaddyfile reads the directive "mfa_portal".
-func (h *PortalHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+// UnmarshalCaddyfile reads the directive "mfa_portal" without named matchers.
+func (h *PortalHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.unmarshal(d, nil) }
+
+func (h *PortalHandler) unmarshal(d *caddyfile.Dispenser, helper *httpcaddyfile.Helper) error {
 	if !d.Next() {
 		return d.ArgErr()
 	}
@@ -92,12 +120,21 @@ func (h *PortalHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("mfa_portal: %q is one word too many; it has its host to itself", d.Val())
 	}
-	return b.each(h.parsers(b))
+	return b.each(h.parsers(b, helper))
 }
 
 // parsers are the options of the directive.
-func (*PortalHandler) parsers(*block) map[string]func() error {
-	return map[string]func() error{}
+func (h *PortalHandler) parsers(b *block, helper *httpcaddyfile.Helper) map[string]func() error {
+	return map[string]func() error{
+		"peers": func() error {
+			if err := b.words(&h.Peers, "peers 10.0.0.5 10.1.0.0/16"); err != nil {
+				return err
+			}
+			_, err := forwardauth.ParsePeers(h.Peers)
+			return b.at(err)
+		},
+		"protect": func() error { return h.parseProtect(b, helper) },
+	}
 }
 
 // What is wrong with where a portal stands.
@@ -111,11 +148,12 @@ var (
 // with where it stands.
 func (a *App) findPortal() error {
 	list := a.sitesWith(func(h caddyhttp.MiddlewareHandler) bool { _, ok := h.(*PortalHandler); return ok })
-	for _, at := range list {
-		if at.host == "" || strings.ContainsAny(at.host, "*{") {
-			return errPortalUnnamed
-		}
+	unnamed := func(at protectedSite) bool { return at.host == "" || strings.ContainsAny(at.host, "*{") }
+	// At an address without a name other proxies ask, and people are not sent there.
+	if slices.ContainsFunc(list, unnamed) && (!slices.ContainsFunc(list, func(at protectedSite) bool { return !unnamed(at) }) || a.held == nil || len(a.held.names) == 0) {
+		return errPortalUnnamed
 	}
+	list = slices.DeleteFunc(list, unnamed)
 	found := newSites(&App{InsecureHTTP: a.InsecureHTTP}, list).origins
 	switch len(found) {
 	case 0:

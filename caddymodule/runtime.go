@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/secondgate/secondgate/api"
+	"github.com/secondgate/secondgate/forwardauth"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/identity/local"
 	"github.com/secondgate/secondgate/internal/clock"
@@ -184,6 +185,8 @@ type generation struct {
 	// console is what a host without an app serves: the same, and with it what is for
 	// administrators and their programs.
 	console http.Handler
+	// forward answers other proxies; nil: there is no portal that they could ask.
+	forward *forwardauth.Auth
 	// policies is the policy as it holds now; commands and forms change it while the
 	// gateway runs.
 	policies *mfa.Policies
@@ -309,10 +312,14 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	if err != nil {
 		return nil, err // it says what it was making
 	}
+	forward, err := newForwardAuth(a, front, events)
+	if err != nil {
+		return nil, err // it says what it was making
+	}
 	g := &generation{
 		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
-		assertions: assertions,
-		pages:      edges{people, programs}, console: edges{people.Console(), programs.Console()},
+		assertions: assertions, forward: forward,
+		pages: edges{people, programs}, console: edges{people.Console(), programs.Console()},
 		coverage: func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) },
 	}
 	g.uses.Store(1)

@@ -38,7 +38,8 @@ const (
 // askerOf tells people from programs. Browsers say it themselves in Sec-Fetch-*;
 // where they say nothing, who asks for HTML is a person.
 func askerOf(r *http.Request) asker {
-	if r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect {
+	// Proxies that ask us about a request take Upgrade out, and leave the key of a WebSocket.
+	if r.Header.Get("Upgrade") != "" || r.Header.Get("Sec-Websocket-Key") != "" || r.Method == http.MethodConnect {
 		return program
 	}
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -95,14 +96,14 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 	switch who {
 	case person:
 		web.APIHeaders(w.Header(), s.req.HTTPS)
-		w.Header().Set("Location", g.next(&s.req, d, s.req.Target))
+		w.Header().Set("Location", g.where(s, d, s.req.Target))
 		w.WriteHeader(http.StatusFound)
 	case form:
-		g.refusals.PostLost(w, r, d, g.next(&s.req, d, ""))
+		g.refusals.PostLost(w, r, d, g.where(s, d, ""))
 	default:
 		w.Header().Set("WWW-Authenticate", Challenge(d))
 		g.problem(w, r, web.Problem{
-			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: g.next(&s.req, d, ""), Decision: d.ID,
+			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: g.where(s, d, ""), Decision: d.ID,
 		})
 	}
 }
@@ -215,7 +216,7 @@ func (g *Guard) https(r *http.Request) bool {
 	if s := stateOf(r.Context()); s != nil && s.parsed && s.fault == nil {
 		return s.req.HTTPS
 	}
-	return https(g.peer(r))
+	return https(g.peerOf(r))
 }
 
 // plainRefusals answers people where nobody renders pages.

@@ -266,7 +266,7 @@ func (g *Guard) dropBadCookie(w http.ResponseWriter, r *http.Request, req *Reque
 		return
 	}
 	req.Cookies.Clear(w, web.SessionCookie)
-	from := network(g.peer(r).Client)
+	from := network(g.peerOf(r).Client)
 	if detail, ok := g.quiet.speak(from, g.now()); ok {
 		g.record(r.Context(), mfa.Event{Name: mfa.EventSessionInvalid, Reason: reason, Network: from, Host: req.Host, Detail: detail})
 	}

@@ -66,7 +66,7 @@ func (g *Guard) ParseOwn(r *http.Request) (*Request, error) {
 }
 
 func (g *Guard) fullParse(r *http.Request, req *Request) (*Request, error) {
-	peer := g.peer(r)
+	peer := g.peerOf(r)
 	req.peer = peer
 	if err := g.parse(r, peer, req); err != nil {
 		return nil, err
@@ -83,6 +83,15 @@ func (g *Guard) fullParse(r *http.Request, req *Request) (*Request, error) {
 		req.Place.Remembered = remembered
 	}
 	return req, nil
+}
+
+// peerOf is what is known of the other end: the socket says it, or, of a request that
+// another proxy holds, that proxy.
+func (g *Guard) peerOf(r *http.Request) Peer {
+	if s := stateOf(r.Context()); s != nil {
+		return s.peer
+	}
+	return g.peer(r)
 }
 
 // Glance is Parse without Place.Origin, Place.Network and Place.Agent, for those

@@ -20,6 +20,7 @@ type state struct {
 	cookies []string // the Cookie lines before ours were taken out
 	line    [1]string
 	writer  writer
+	held    bool // by another proxy; see Hold
 
 	passed bool // by a bypass
 	parsed bool

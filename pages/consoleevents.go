@@ -36,6 +36,7 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventForget:         {"event.forget", "event.forget"},
 	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
 	mfa.EventSource:         {"event.source", "event.source.no"},
+	mfa.EventForwardAuth:    {"event.forward_auth", "event.forward_auth"},
 	mfa.EventHandOff:        {"event.hand_off", "event.hand_off.no"},
 	mfa.EventProfile:        {"event.profile", "event.profile.no"},
 	mfa.EventKey:            {"event.api_key", "event.api_key.no"},

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"api", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
+		"api", "forwardauth", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
 		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",
 	},
 
+	"forwardauth": {"guard", "internal/web", "mfa", "session"},
 	"api":         {"guard", "internal/web", "mfa", "session"},
 	"api/apitest": {"github.com/getkin/kin-openapi"},
 	"pages":       {"guard", "internal/qr", "internal/related", "internal/web", "mfa", "session", "golang.org/x/text"},
