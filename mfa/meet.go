@@ -11,7 +11,7 @@ import (
 // Bounds of what a source says of a person.
 const (
 	maxSubject             = 512
-	maxSourceGroups        = 200
+	maxSourceGroups        = 500
 	maxSourceOrganizations = 100
 	maxKept                = 32 << 10
 )

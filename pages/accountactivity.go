@@ -97,7 +97,7 @@ func activityIcon(a *mfa.Activity) string {
 		switch {
 		case !a.OK:
 			return "warn"
-		case a.Factor == mfa.Password, a.Factor == "":
+		case a.Factor == mfa.Password, a.Factor == mfa.Redirected, a.Factor == mfa.Claimed, a.Factor == "":
 			return "lock"
 		}
 		return rowIcon(a.Factor)
@@ -196,6 +196,8 @@ func (v *visit) activityFactor(a *mfa.Activity) string {
 		return v.T("account.password")
 	case "":
 		return v.T("notice.everything")
+	case mfa.Redirected, mfa.Claimed:
+		return v.T("activity.source")
 	}
 	return v.kind(a.Factor)
 }
