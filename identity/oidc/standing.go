@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +68,14 @@ func (s *Source) Standing(ctx context.Context, subject string, kept mfa.Secret) 
 		return nil, errNoRefresh
 	}
 	return s.refreshes.once(ctx, subject+"\x00"+h.Refresh, func(ctx context.Context) (*mfa.Identity, error) {
-		return s.refresh(ctx, subject, &h)
+		id, err := s.refresh(ctx, subject, &h)
+		switch {
+		case errors.Is(err, mfa.ErrDisabled):
+			s.tell(ctx, slog.LevelInfo, "the provider does not let a person go on", err)
+		case err != nil:
+			s.tell(ctx, slog.LevelWarn, "whether a person still stands is not known", err)
+		}
+		return id, err
 	})
 }
 
