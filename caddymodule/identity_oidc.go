@@ -141,6 +141,7 @@ func (o *OIDCIdentity) Provision(ctx caddy.Context) error {
 	if err := o.check(); err != nil {
 		return o.ours(err)
 	}
+	c.Logger = ctx.Slogger()
 	if o.made, err = oidc.New(c); err != nil {
 		return o.ours(err)
 	}

@@ -69,6 +69,25 @@ func TestOIDC_SignsIn(t *testing.T) {
 	}
 }
 
+// A gateway starts while the provider is down, and what Caddy shows of its configuration
+// has no secret.
+func TestOIDC_GatewayStarts(t *testing.T) {
+	t.Setenv("TEST_OIDC_SECRET", "sesame")
+	g := newGateway(t)
+	g.mustLoad(g.text("identity oidc acme {\n\t\t\tissuer https://login.example.invalid\n\t\t\tclient_id secondgate\n\t\t\tclient_secret {env.TEST_OIDC_SECRET}\n\t\t}", "mfa\n\trespond ok"))
+	running, err := caddy.ActiveContext().AppIfConfigured("mfa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := running.(*App).sources
+	if len(sources) != 1 || sources[0].name != "acme" {
+		t.Fatalf("the sources are %v", sources)
+	}
+	if shown, err := json.Marshal(sources[0].module); err != nil || strings.Contains(string(shown), "sesame") || !strings.Contains(string(shown), "TEST_OIDC_SECRET") {
+		t.Errorf("shown as %s, error %v", shown, err)
+	}
+}
+
 func TestOIDC_Source(t *testing.T) {
 	least := func(more map[string]any) map[string]any {
 		c := map[string]any{"issuer": "https://login.example.com/acme", "client_id": "secondgate", "client_secret": "secret"}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"regexp"
@@ -39,8 +40,9 @@ type Config struct {
 
 	Trust Trust
 
-	Roots *x509.CertPool // whose certificates hold; nil: the system's
-	Now   func() time.Time
+	Roots  *x509.CertPool // whose certificates hold; nil: the system's
+	Now    func() time.Time
+	Logger *slog.Logger // learns why somebody was refused; nil: nobody does
 }
 
 // Claims are where the provider writes what. A dot leads into an object:

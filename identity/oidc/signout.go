@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -53,6 +54,14 @@ const (
 // see mfa.BackChannelSource. Anybody can send one: what is wrong without its signature is
 // refused before the provider is asked for keys.
 func (s *Source) SignedOut(ctx context.Context, token string) (*mfa.SignedOut, error) {
+	out, err := s.heard(ctx, token)
+	if err != nil {
+		s.tell(ctx, slog.LevelDebug, "a message of a sign-out was refused", err)
+	}
+	return out, err
+}
+
+func (s *Source) heard(ctx context.Context, token string) (*mfa.SignedOut, error) {
 	if len(token) > maxLogoutToken {
 		return nil, rejected("the logout token is too long")
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func New(c Config) (*Source, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Source{cfg: c, claims: c.Claims.with(), providers: newDirectory(c), refreshes: newRefreshes(c.Now)}, nil
 }
@@ -98,6 +102,21 @@ func parseAnswer(values url.Values) (answer, error) {
 
 // Finish returns whom the provider has signed in; see mfa.RedirectSource.
 func (s *Source) Finish(ctx context.Context, kept mfa.Secret, values url.Values) (*mfa.Identity, error) {
+	id, err := s.finish(ctx, kept, values)
+	if err != nil {
+		s.tell(ctx, slog.LevelInfo, "a sign-in at the provider was refused", err)
+	}
+	return id, err
+}
+
+// tell logs why somebody was refused. Whoever is refused learns nothing of it, and whoever
+// set the provider up has nothing else to go by. Errors here have no word of a provider's
+// or a browser's in them.
+func (s *Source) tell(ctx context.Context, level slog.Level, what string, err error) {
+	s.cfg.Logger.LogAttrs(ctx, level, what, slog.String("source", s.cfg.Name), slog.String("error", err.Error()))
+}
+
+func (s *Source) finish(ctx context.Context, kept mfa.Secret, values url.Values) (*mfa.Identity, error) {
 	var st start
 	if err := json.Unmarshal(kept, &st); err != nil || st.Nonce == "" || st.Verifier == "" {
 		return nil, rejected("what was kept of the start cannot be read")

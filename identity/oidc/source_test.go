@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"reflect"
 	"strings"
@@ -293,6 +294,30 @@ func TestSource_AC182_ManyAtATime(t *testing.T) {
 	}
 	if n := len(w.provider.Requests("/jwks")); n != 1 {
 		t.Errorf("the keys were read %d times", n)
+	}
+}
+
+// Whoever set the provider up learns from the log why somebody was refused, and nothing
+// that the browser or the provider wrote stands there (AC-133, log injection).
+func TestSource_LogsWhy(t *testing.T) {
+	var log strings.Builder
+	w := newWorld(t, func(c *oidc.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	location, kept := w.begin(false)
+	answer := w.provider.SignIn(t, location, "alice")
+	answer.Set("iss", "https://evil.example\nsesame")
+	if _, err := w.source.Finish(t.Context(), kept, answer); err == nil {
+		t.Fatal("signed in")
+	}
+	w.provider.Lie(oidctest.Lies{IDToken: func(c map[string]any) { c["nonce"] = "sesame" }})
+	if _, err := w.signIn("alice"); err == nil {
+		t.Fatal("signed in")
+	}
+	got := log.String()
+	if !strings.Contains(got, "source=acme") || !strings.Contains(got, "another issuer's") || !strings.Contains(got, "of another sign-in") || strings.Count(got, "\n") != 2 {
+		t.Errorf("logged:\n%s", got)
+	}
+	if strings.Contains(got, "sesame") || strings.Contains(got, "evil") || strings.Contains(got, answer.Get("code")) {
+		t.Errorf("the log repeats the answer:\n%s", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +68,14 @@ func (s *Source) Standing(ctx context.Context, subject string, kept mfa.Secret) 
 		return nil, errNoRefresh
 	}
 	return s.refreshes.once(ctx, subject+"\x00"+h.Refresh, func(ctx context.Context) (*mfa.Identity, error) {
-		return s.refresh(ctx, subject, &h)
+		id, err := s.refresh(ctx, subject, &h)
+		switch {
+		case errors.Is(err, mfa.ErrDisabled):
+			s.tell(ctx, slog.LevelInfo, "the provider does not let a person go on", err)
+		case err != nil:
+			s.tell(ctx, slog.LevelWarn, "whether a person still stands is not known", err)
+		}
+		return id, err
 	})
 }
 
@@ -145,8 +153,13 @@ func (s *Source) unrenewed(ctx context.Context, p *provider, subject string, h *
 }
 
 // lingers is how long an answer is given again to whoever asks with the same refresh
-// token: two requests of a session that came due at the same time.
-const lingers = 30 * time.Second
+// token: two requests of a session that came due at the same time. An answer that came
+// after everybody had gone is kept for longer, because the refresh token is spent and the
+// new one stands in it.
+const (
+	lingers      = 30 * time.Second
+	lingersUnmet = 15 * time.Minute
+)
 
 // refreshes makes one question of several that are the same.
 type refreshes struct {
@@ -188,7 +201,7 @@ func (r *refreshes) once(ctx context.Context, key string, ask func(context.Conte
 			id, err := ask(ctx)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			c.id, c.err, c.until = id, err, r.now().Add(lingers)
+			c.id, c.err, c.until = id, err, r.now().Add(lingersUnmet)
 			if err != nil && !errors.Is(err, mfa.ErrDisabled) {
 				delete(r.all, sum) // it may be asked again at once
 			}
@@ -201,6 +214,11 @@ func (r *refreshes) once(ctx context.Context, key string, ask func(context.Conte
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	r.mu.Lock()
+	if soon := r.now().Add(lingers); soon.Before(c.until) {
+		c.until = soon
+	}
+	r.mu.Unlock()
 	if c.err != nil {
 		return nil, c.err
 	}

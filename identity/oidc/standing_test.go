@@ -228,3 +228,34 @@ func TestSource_StandingAtTheSameTime(t *testing.T) {
 		t.Errorf("a spent refresh token an hour later: %v", err)
 	}
 }
+
+// A provider that answers after the one who asked has gone has given the new refresh token
+// to nobody. Whoever asks next gets it.
+func TestSource_StandingAnswersLate(t *testing.T) {
+	w := newStandingWorld(t, nil)
+	id := w.mustSignIn("alice")
+	asked, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	w.provider.Lie(oidctest.Lies{Serve: func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			once.Do(func() { close(asked) })
+			<-release
+		}
+		return false
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	if now, err := w.source.Standing(ctx, id.Subject, id.Kept); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%+v, error %v", now, err)
+	}
+	close(release)
+	w.clock.Move(5 * time.Minute)
+	now, err := w.source.Standing(t.Context(), id.Subject, id.Kept)
+	if err != nil || refreshToken(t, now.Kept) == refreshToken(t, id.Kept) {
+		t.Fatalf("%+v, error %v", now, err)
+	}
+	w.clock.Move(time.Minute)
+	if _, err := w.source.Standing(t.Context(), id.Subject, id.Kept); !errors.Is(err, mfa.ErrDisabled) {
+		t.Errorf("what was given is given for ever: %v", err)
+	}
+}
