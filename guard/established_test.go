@@ -108,6 +108,30 @@ func TestCheck_B26_EstablishedIdentity(t *testing.T) {
 	}
 }
 
+// A sign-in that alice has begun is not finished under bob's name: his second factor, or a
+// set-up, would end in her session (AC-008, B26).
+func TestHalfDone_B26_UnderAnotherIdentity(t *testing.T) {
+	for says, want := range map[string]struct{ ok, ends bool }{
+		"proxied alice": {true, false}, "proxied bob": {false, true}, "": {false, false},
+	} {
+		c := newClaimed(t, false)
+		r := httptest.NewRequest(http.MethodPost, "https://"+appHost+"/.mfa/verify", nil)
+		r.Header.Set("Says", says)
+		r.Header.Set("Cookie", c.cookie("h-alice"))
+		req, err := c.Parse(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := c.HalfDone(r, req)
+		if (err == nil) != want.ok || (v != nil) != want.ok || !want.ok && !errors.Is(err, mfa.ErrNoSession) {
+			t.Errorf("%q: %v, %v", says, v, err)
+		}
+		if (len(c.take()) == 1) != want.ends {
+			t.Errorf("%q: ended or not", says)
+		}
+	}
+}
+
 // AC-183: where nothing else signs in and nobody was established, there is no page to send
 // people to.
 func TestCheck_AC183_NotEstablished(t *testing.T) {
