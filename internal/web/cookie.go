@@ -18,9 +18,10 @@ const (
 	DevicesCookie
 	RememberCookie // what makes this browser stand for a second factor
 	WaitingCookie  // names a code that was sent to somebody who is not signed in
+	RedirectCookie // binds a sign-in at another place to the browser that began it
 )
 
-var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code"}
+var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code", "-redirect"}
 
 // The names that a browser guards: only our host can set the first, only an
 // https page the second.
