@@ -26,7 +26,7 @@ type accountGate interface {
 	EndOtherSessions(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Outcome, error)
 	ForgetDevice(ctx context.Context, at *mfa.Place, id mfa.SessionID, device string) error
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
-	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID) error
+	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID, back string) (there string, err error)
 	ChangeName(ctx context.Context, at *mfa.Place, id mfa.SessionID, display string) error
 	BeginEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID, typed string, again bool) (*mfa.SentTo, error)
 	FinishEmail(ctx context.Context, at *mfa.Place, id mfa.SessionID, code string) error

@@ -167,7 +167,7 @@ func (a *API) signOut(c *call) (any, error) {
 			continue
 		}
 		if err == nil {
-			err = a.gate.SignOut(c.r.Context(), &c.at, id)
+			_, err = a.gate.SignOut(c.r.Context(), &c.at, id, "")
 		}
 		if err != nil {
 			return nil, err // whoever signs out must know that it did not work

@@ -271,6 +271,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Peer:     peer,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
 		Headers: a.headers(),
+		Confirm: gate.ConfirmSession,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the guard: %w", err)
@@ -404,6 +405,7 @@ func (g *generation) release() {
 	if g.uses.Add(-1) == 0 {
 		g.stopCampaigns()
 		g.campaigning.Wait() // it uses what is given back now
+		g.gate.Close()       // … and so does this
 		g.policies.Close()
 		if err := closeAll(g.sources); err != nil {
 			g.logger.Warn("closing the identity sources", zap.Error(err))

@@ -40,6 +40,9 @@ type Config struct {
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
+	// Confirm is called with each session whose identity source is due to be asked whether
+	// its person still stands. It must return at once; nil: none is asked.
+	Confirm func(mfa.SessionID)
 }
 
 // Guard stands before an app. It is safe for concurrent use.
@@ -57,6 +60,7 @@ type Guard struct {
 	drop     dropList
 	refusals Refusals
 	quiet    quiet
+	confirm  func(mfa.SessionID)
 
 	decisions decisions
 }
@@ -65,7 +69,7 @@ type Guard struct {
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
-		insecure: cfg.InsecureHTTP, refusals: plainRefusals{},
+		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm,
 	}
 	if g.sessions == nil || g.policy == nil || g.events == nil {
 		return nil, errors.New("making a guard: a part is missing")
@@ -187,6 +191,7 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 	}
 	if s.view != nil {
 		in.Session, in.Subject = s.view.Session, s.view.Subject
+		g.confirmDue(s.view.Session)
 	}
 	s.decision = mfa.Decide(in, g.now())
 	if s.decision.Action == mfa.Allow && s.view != nil && s.view.Stale && s.decision.Need.Fresh > 0 {
@@ -195,6 +200,13 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 		return s.decision, errStale
 	}
 	return s.decision, nil
+}
+
+// confirmDue has the source asked about a session of which it is time.
+func (g *Guard) confirmDue(s *mfa.Session) {
+	if due := s.Source.Due; !due.IsZero() && g.confirm != nil && !g.now().Before(due) {
+		g.confirm(s.ID)
+	}
 }
 
 var (

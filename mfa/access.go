@@ -221,7 +221,7 @@ func (in *access) steps() {
 func (in *access) newest(list []*Session) {
 	var newest *Session
 	for _, s := range list {
-		if s.Complete && s.Scope == in.at.Scope && in.now.Before(s.Expires) && s.Generation == in.user.Generation &&
+		if s.Complete && s.Scope == in.at.Scope && !s.Over(in.now) && s.Generation == in.user.Generation &&
 			(newest == nil || s.LastSeen.After(newest.LastSeen)) {
 			newest = s
 		}

@@ -86,7 +86,7 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 	}
 	now := g.now()
 	for _, other := range sessions {
-		if !other.Complete || !now.Before(other.Expires) {
+		if !other.Complete || other.Over(now) {
 			continue
 		}
 		a.Sessions = append(a.Sessions, SessionInfo{
@@ -193,7 +193,7 @@ func (g *Gate) changePassword(ctx context.Context, at *Place, s *Session, u *Use
 	}
 	// The same counter as at the sign-in page: this form is no side door for
 	// guessing (AC-099).
-	known, err := g.firstFactor(ctx, at, LocalSource, u.Name, old)
+	known, _, err := g.firstFactor(ctx, at, LocalSource, u.Name, old)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,9 @@ import (
 // SetupLinkLife. Whoever may run commands on the machine may make one.
 func (g *Gate) SetupLink(ctx context.Context) (token string, err error) {
 	a := g.As(OnMachine())
+	if g.cfg.Passwords == nil {
+		return "", ErrNoLocal
+	}
 	err = a.act(ctx, nil, "setup-link", func() error {
 		token, _, err = g.makeLink(ctx, ForSetupLink, "", SetupLinkLife, nil)
 		return err
@@ -259,14 +262,30 @@ func administrators(ctx context.Context, users Users, most int) (list []*User, e
 	}
 }
 
-// localUser finds a user by name, or by an address that they have proven: who signed up
-// with one has no other name. ErrNotFound.
-func (g *Gate) localUser(ctx context.Context, name string) (*User, error) {
-	src := g.source(LocalSource)
-	if src == nil {
-		return nil, ErrNotAllowed
+// userNamed finds a user by name, or, of the local accounts, by an address that they have
+// proven: who signed up with one has no other name. "SOURCE:NAME" finds those of one source
+// alone. ErrNotFound.
+func (g *Gate) userNamed(ctx context.Context, name string) (*User, error) {
+	source, rest, one := strings.Cut(name, ":")
+	if one = one && g.sourceNamed(source).Name() != ""; one {
+		name = rest
 	}
-	_, u, err := g.find(ctx, src, name)
+	var u *User
+	var err error
+	if src := g.source(LocalSource); src != nil && (!one || source == LocalSource) {
+		var means meant
+		if means, err = g.find(ctx, src, name); err == nil {
+			u = means.user
+		}
+	}
+	if u == nil && err == nil && !(one && source == LocalSource) {
+		if clean, wrong := SourceName(strings.Trim(name, " ")); wrong == nil {
+			u, err = g.userByKey(ctx, NameKey(clean))
+		}
+		if u != nil && one && u.Source != source {
+			u = nil
+		}
+	}
 	if err == nil && u == nil {
 		err = ErrNotFound
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -102,7 +103,7 @@ func (a *Administration) reaches(u *User) bool {
 // organizationsOf returns the organizations of the user, those that are not there any
 // more included: they come back with their members.
 func (g *Gate) organizationsOf(u *User) []OrganizationID {
-	list := append([]OrganizationID(nil), u.Organizations...)
+	list := slices.Clone(u.memberships())
 	if p := g.cfg.Policy(); p != nil {
 		for _, o := range p.Organizations.ofDomain(u.AsSubject().Email) {
 			list = append(list, o.ID)

@@ -14,7 +14,7 @@ var EventNames = []EventName{
 	EventSignIn, EventSignedIn, EventVerify, EventEnroll, EventRemove, EventRename, EventSkip, EventOptOut, EventOptIn,
 	EventSignOut, EventEndSessions, EventPassword, EventLink, EventDecision, EventSessionInvalid, EventAdmin, EventMFAOff,
 	EventPolicyRepaired, EventReportOnly, EventSend, EventSendBudget, EventConfirm, EventSignUp, EventForgotten,
-	EventRemember, EventForget, EventProfile, EventKey, EventCampaign, EventEventsLost,
+	EventRemember, EventForget, EventProfile, EventKey, EventCampaign, EventSource, EventEventsLost,
 }
 
 // ParseEventName reads the name of an event.
@@ -52,7 +52,7 @@ func (a *Administration) Audit(ctx context.Context, q AuditQuery, after string, 
 	}
 	query := EventQuery{Name: q.Name, Since: q.Since, Until: q.Until}
 	if q.User != "" {
-		u, err := a.g.localUser(ctx, q.User)
+		u, err := a.g.userNamed(ctx, q.User)
 		if err != nil {
 			return nil, "", err
 		}

@@ -114,7 +114,7 @@ func Decide(in Input, now time.Time) Decision {
 	case s.User != u.ID:
 		// A proof counts for the user who made it and for nobody else (rule B26).
 		return Decision{Action: SignIn, Reason: ReasonOtherUser}
-	case s.Generation != u.Generation || !now.Before(s.Expires):
+	case s.Generation != u.Generation || s.Over(now):
 		return Decision{Action: SignIn, Reason: ReasonExpired}
 	}
 	member := true
@@ -175,6 +175,9 @@ type weight struct {
 	// (rules B12, B27).
 	chosen bool
 	others bool // something is enrolled beside that address
+	// provided says that the identity source has asked for a second factor itself, and is
+	// believed in this.
+	provided bool
 }
 
 func weigh(p *Policy, at *Place, s *Session, u *Subject, now time.Time) weight {
@@ -200,6 +203,15 @@ func weigh(p *Policy, at *Place, s *Session, u *Subject, now time.Time) weight {
 		// It stands for one second factor, for nothing but "require" (rule B29).
 		w.stands, w.counts = true, true
 		w.suffices, w.freshened = p.Need.onlyRequired(), p.Need.onlyRequired()
+	}
+	if s.Provided.Kind == Provided {
+		// It is no factor of ours: no route that names factors is content with it, and it
+		// is as new and as strong as the source says, where it says so.
+		w.provided, w.stands, w.counts = true, true, true
+		if p.Need.Factors == 0 && (!p.Need.PhishingResistant || s.Provided.PhishingResistant) {
+			w.suffices = true
+			w.freshened = w.freshened || p.Need.Fresh == 0 || !s.Provided.At.IsZero() && s.Provided.recent(now, p.Need.Fresh)
+		}
 	}
 	for i := range s.Proofs {
 		proof := &s.Proofs[i]
@@ -260,6 +272,11 @@ func verifyOwed(p *Policy, u *Subject, w weight) (Decision, bool) {
 // B10, B14, B16, B23, B24). What may be skipped belongs to a sign-in and never
 // stops a complete session (rule B8).
 func setUpOwed(p *Policy, s *Session, u *Subject, w weight, now time.Time) (Decision, bool) {
+	if w.provided {
+		// Whoever has a second factor at the source needs none here; what a route asks
+		// beyond it, stepUpOwed asks.
+		return Decision{}, false
+	}
 	further := w.further()
 	if (w.usable&PrimaryKinds == 0 || further) && !(u.OptedOut && !p.required()) {
 		d := Decision{Action: SetUp, Reason: ReasonNothingSetUp, Kinds: p.Factors & PrimaryKinds}

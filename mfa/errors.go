@@ -44,6 +44,10 @@ var (
 	ErrDisabled = errors.New("user disabled")
 )
 
+// ErrNoLocal says that there are no accounts of the gateway's own, which links and
+// invitations make. It is an ErrNotAllowed.
+var ErrNoLocal = fmt.Errorf("%w: this gateway has no accounts of its own; write \"identity local\" in the global options beside the other sources, or give the role to somebody who has signed in: secondgate mfa users role NAME admin", ErrNotAllowed)
+
 // ThrottledError says that there were too many attempts. Whoever has not proven
 // a first factor must not be told, or names could be told from each other.
 type ThrottledError struct {

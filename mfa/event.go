@@ -39,6 +39,7 @@ const (
 	EventForget         EventName = "forget_device"   // … no more
 	EventKey            EventName = "api_key"         // a key that opens nothing was tried
 	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
+	EventSource         EventName = "source"          // an identity source could not be asked, or said what cannot be kept
 	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
 )
 

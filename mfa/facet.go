@@ -28,7 +28,11 @@ func FacetHolds(k Kinds) Facet {
 	return Facet("holds:" + strings.Join(names, ","))
 }
 
-// FacetOrganization is the facet of users who are members by hand or by invitation.
+// FacetSource is the facet of users of an identity source other than the local accounts.
+func FacetSource(source string) Facet { return Facet("source:" + source) }
+
+// FacetOrganization is the facet of users who are members by hand, by invitation, or
+// because their identity source says so.
 func FacetOrganization(id OrganizationID) Facet { return Facet("organization:" + string(id)) }
 
 // FacetDomain is the facet of users with a verified address of that domain. Which
@@ -80,6 +84,9 @@ func (u *User) Facets() []Facet {
 			list = append(list, f)
 		}
 	}
+	if u.Source != LocalSource && u.Source != "" {
+		list = append(list, FacetSource(u.Source))
+	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }
@@ -87,7 +94,7 @@ func (u *User) Facets() []Facet {
 // groups are the facets by which people are counted, see Users.CountUsers.
 func (u *User) groups() []Facet {
 	var list []Facet
-	for _, id := range u.Organizations {
+	for _, id := range u.memberships() {
 		list = append(list, FacetOrganization(id))
 	}
 	if u.Email != "" && u.EmailVerified {

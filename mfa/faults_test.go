@@ -183,7 +183,7 @@ func TestGate_AC111_NoSessionWithoutSpending(t *testing.T) {
 		func(w *world) {
 			_, c, out := w.alice()
 			codes, user = c, out.Session.User
-			must(t, w.gate.SignOut(t.Context(), w.at, out.Session.ID))
+			w.signOut(out.Session.ID)
 		},
 		func(w *world) (*mfa.Outcome, error) {
 			in, err := w.signIn("alice")
@@ -357,7 +357,7 @@ func TestGate_AC111_CodesThatWait(t *testing.T) {
 					_, wait, _ = w.gate.BeginSignUp(t.Context(), w.at, mfa.SignUpInput{Name: alicesMail, Password: goodPassword})
 				} else {
 					out := w.signUp(alicesMail)
-					must(t, w.gate.SignOut(t.Context(), w.at, out.Session.ID))
+					w.signOut(out.Session.ID)
 					w.wait(time.Hour)
 					wait = as[*mfa.Waiting](t)(w.gate.SendSignInCode(t.Context(), w.at, alicesMail))
 				}

@@ -22,10 +22,11 @@ func (g *Gate) ForgotPassword(ctx context.Context, at *Place, name string, link 
 	if err := g.count(ctx, startCounters(at.Network)...); err != nil {
 		return err
 	}
-	_, u, err := g.find(ctx, g.source(LocalSource), name)
+	means, err := g.find(ctx, g.source(LocalSource), name)
 	if err != nil {
 		return err
 	}
+	u := means.user
 	sent := false
 	defer func() { g.record(ctx, at, nil, u, Event{Name: EventForgotten, OK: sent}) }()
 	// What is written for somebody is written for nobody as well, so that the time

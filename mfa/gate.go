@@ -66,6 +66,8 @@ type Gate struct {
 	// letters is how the letters of campaigns fare.
 	letters outage
 	walks   walks
+	// confirming asks identity sources whether people still stand.
+	confirming *confirmations
 }
 
 // NewGate checks the configuration and returns a Gate.
@@ -96,7 +98,7 @@ func NewGate(cfg Config) (*Gate, error) {
 		cfg.Post, cfg.SentCodes = nopost{}, nil
 		cfg.SignInCodes = 0
 	}
-	return &Gate{cfg: cfg, now: cfg.Now}, nil
+	return &Gate{cfg: cfg, now: cfg.Now, confirming: newConfirmations()}, nil
 }
 
 // Outcome is what a step of a flow led to.
@@ -279,9 +281,9 @@ func (g *Gate) load(ctx context.Context, at *Place, id SessionID) (*Session, *Us
 	switch {
 	case s.Scope != at.Scope:
 		return nil, nil, ErrNoSession
-	case !g.now().Before(s.Expires) && s.Complete:
+	case s.Over(g.now()) && s.Complete:
 		return nil, nil, ErrNoSession
-	case !g.now().Before(s.Expires):
+	case s.Over(g.now()):
 		return nil, nil, ErrExpired
 	}
 	u, err := g.cfg.Store.User(ctx, s.User)
@@ -483,6 +485,8 @@ func reasonOf(err error) string {
 		return "not_found"
 	case errors.Is(err, ErrDisabled):
 		return "disabled"
+	case errors.Is(err, ErrDenied):
+		return "denied"
 	case errors.Is(err, ErrRejected):
 		return "rejected"
 	case errors.Is(err, ErrCloned):

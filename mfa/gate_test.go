@@ -58,7 +58,7 @@ func TestGate_FromLinkToApp(t *testing.T) {
 	}
 	out, err = w.gate.VerifyBackupCode(ctx, w.at, out.Session.ID, codes[3])
 	w.wantsNext(out, err, mfa.Allow, "")
-	must(t, w.gate.SignOut(ctx, w.at, out.Session.ID))
+	w.signOut(out.Session.ID)
 	if _, err := w.gate.State(ctx, w.at, out.Session.ID); !errors.Is(err, mfa.ErrNoSession) {
 		t.Errorf("AC-014: after signing out: %v", err)
 	}

@@ -98,9 +98,12 @@ func (a *Administration) invite(ctx context.Context, in InviteInput, what string
 }
 
 func (a *Administration) inviteAgain(ctx context.Context, name, what string, fill func(*User), token *string) (*User, error) {
-	u, err := a.g.localUser(ctx, name)
+	u, err := a.g.userNamed(ctx, name)
 	if err != nil {
 		return nil, err
+	}
+	if u.Source != LocalSource {
+		return nil, ErrNameTaken // they sign in at their own source
 	}
 	if err := a.may(ChangeUsers, u); err != nil {
 		// Somebody who was invited elsewhere is nobody of this organization.

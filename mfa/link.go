@@ -253,14 +253,14 @@ func (g *Gate) redeem(ctx context.Context, at *Place, c *Challenge, id UserID, f
 // newLocalUser returns a local account that is not kept yet. ErrName, ErrNameTaken.
 func (g *Gate) newLocalUser(ctx context.Context, name string) (*User, error) {
 	src := g.source(LocalSource)
-	if src == nil {
-		return nil, ErrNotAllowed
+	if src == nil || g.cfg.Passwords == nil {
+		return nil, ErrNoLocal
 	}
 	account, err := src.Account(name)
 	if err != nil {
 		return nil, ErrName
 	}
-	_, err = g.cfg.Store.UserByKey(ctx, SubjectKey(LocalSource, account))
+	_, err = g.cfg.Store.UserByKey(ctx, NameKey(account)) // of whatever source
 	if err == nil {
 		return nil, ErrNameTaken
 	}

@@ -101,7 +101,7 @@ func TestGate_AC160_PasswordThiefEnrollsFirst(t *testing.T) {
 			w := newWorld(t)
 			w.policy.Enrollment = test.mode
 			out := w.invited("carol")
-			must(t, w.gate.SignOut(t.Context(), w.at, out.Session.ID)) // she came, and set nothing up
+			w.signOut(out.Session.ID) // she came, and set nothing up
 			if test.onFile {
 				must(t, w.store.UpdateUser(t.Context(), out.Session.User, func(u *mfa.User) error {
 					u.Email, u.EmailVerified = "carol@example.com", true

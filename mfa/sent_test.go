@@ -52,7 +52,7 @@ func (w *world) mailed(name, address string) mfa.UserID {
 	w.t.Helper()
 	out := w.addAddress(w.invited(name).Session.ID, mfa.Email, address)
 	w.wantsNext(out, nil, mfa.Allow, "")
-	must(w.t, w.gate.SignOut(w.t.Context(), w.at, out.Session.ID))
+	w.signOut(out.Session.ID)
 	w.wait(time.Hour) // the budgets of the set-up are over
 	w.post.Reset()
 	return out.Session.User
@@ -63,7 +63,7 @@ func (w *world) texted(name, number string) mfa.UserID {
 	w.t.Helper()
 	out := w.addAddress(w.invited(name).Session.ID, mfa.SMS, number)
 	w.wantsNext(out, nil, mfa.Allow, "")
-	must(w.t, w.gate.SignOut(w.t.Context(), w.at, out.Session.ID))
+	w.signOut(out.Session.ID)
 	w.wait(24 * time.Hour) // the budgets of the set-up are over
 	w.post.Reset()
 	return out.Session.User

@@ -100,6 +100,20 @@ type SourceSession struct {
 	Due   time.Time `json:"due,omitzero"`
 }
 
+// Over reports whether the session's time is over: its own, or that within which its
+// identity source had to confirm that its person still stands.
+func (s *Session) Over(now time.Time) bool {
+	return !now.Before(s.Expires) || !s.Source.Until.IsZero() && !now.Before(s.Source.Until)
+}
+
+// family names the sessions that end together.
+func (s *Session) family() string {
+	if s.Family != "" {
+		return s.Family
+	}
+	return s.Line
+}
+
 // Proof is one verification: which factor was proven, when, how well.
 type Proof struct {
 	Kind              Kind         `json:"kind"`
@@ -130,6 +144,13 @@ func (s *Session) first(k Kind, address string) bool {
 // Password is the kind of a first factor that is a password. It is no second
 // factor and in no set of Kinds.
 const Password Kind = "password"
+
+// The kinds of a first factor that was proven at another place: at an identity source
+// that sent the browser back, and before the gate. Neither is in a set of Kinds.
+const (
+	Redirected Kind = "redirect"
+	Claimed    Kind = "claim"
+)
 
 // Pending is a factor that waits for its first right proof (rule B13), or backup
 // codes that wait to be saved (rule B14). It belongs to one session.

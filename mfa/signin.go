@@ -8,74 +8,135 @@ import (
 
 // SignIn tries a name and a password at a source. Unknown name, wrong password,
 // disabled user and too many tries are all rejections; pages must show them as
-// the same. ErrBusy where too many passwords are being checked already.
+// the same. ErrBusy where too many passwords are being checked already. ErrName and
+// ErrNameTaken where the password was right, and the name that the source gives cannot be
+// used or is that of another source's user.
 func (g *Gate) SignIn(ctx context.Context, at *Place, source, name, password string) (*Outcome, error) {
-	u, err := g.firstFactor(ctx, at, source, name, password)
-	g.record(ctx, at, nil, u, Event{Name: EventSignIn, OK: err == nil, Reason: reasonOf(err), Factor: Password})
+	u, id, err := g.firstFactor(ctx, at, source, name, password)
+	e := Event{Name: EventSignIn, OK: err == nil, Reason: reasonOf(err), Factor: Password}
+	if source != LocalSource {
+		e.UserName, e.Detail = nameOf(id), oneLine(source)
+	}
+	g.record(ctx, at, nil, u, e)
 	if err != nil {
 		return nil, err
 	}
-	return g.begin(ctx, at, u, start{first: Proof{Kind: Password, At: g.now()}})
+	if source == LocalSource {
+		return g.begin(ctx, at, u, start{first: Proof{Kind: Password, At: g.now()}})
+	}
+	return g.begin(ctx, at, u, g.startAt(source, Password, id))
 }
 
 // firstFactor checks the password. The user is returned beside a rejection where
 // one is known, for the event.
-func (g *Gate) firstFactor(ctx context.Context, at *Place, source, name, password string) (*User, error) {
+func (g *Gate) firstFactor(ctx context.Context, at *Place, source, name, password string) (*User, *Identity, error) {
 	src := g.source(source)
 	if src == nil {
-		return nil, ErrRejected
+		return nil, nil, ErrRejected
 	}
-	account, u, err := g.find(ctx, src, name)
+	means, err := g.find(ctx, src, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	own := g.unknownNameCounter(source, account)
-	if u != nil {
-		own = passwordCounter(u)
-	}
-	r, err := g.reserve(ctx, at, own)
+	u := means.user
+	r, err := g.reserve(ctx, at, g.tries(source, means))
 	if err != nil {
-		return u, err
+		return u, nil, err
 	}
-	id, err := src.Authenticate(ctx, account, password)
-	if errors.Is(err, ErrBusy) {
+	asking, cancel := ctx, context.CancelFunc(func() {})
+	if source != LocalSource {
+		asking, cancel = context.WithTimeout(ctx, sourceTimeout)
+	}
+	defer cancel()
+	id, err := src.Authenticate(asking, means.account, password)
+	if err != nil && !errors.Is(err, ErrRejected) {
+		// Nothing was compared. A source that is away must not wear out its users' tries.
 		g.refund(ctx, r)
-		return u, ErrBusy
+		return u, nil, err
 	}
 	if err != nil {
 		g.noteRejection(ctx, at, u, r, Password, err)
-		return u, err
+		return u, nil, err
+	}
+	if source != LocalSource {
+		return g.outsider(ctx, at, source, means, id, r)
 	}
 	before := u
 	// The source may know the person by another name than the one typed: the
 	// user is who the source says, never who the form says.
 	if u, err = g.cfg.Store.UserByKey(ctx, SubjectKey(id.Source, id.Subject)); err != nil {
-		return nil, fmt.Errorf("reading user: %w", err)
+		return nil, nil, fmt.Errorf("reading user: %w", err)
 	}
 	// A password that was replaced while it was being checked proves nothing.
-	if u.Disabled || before != nil && before.Generation != u.Generation {
-		return u, ErrRejected
+	if u.Disabled || u.Source != LocalSource || before != nil && before.Generation != u.Generation {
+		return u, nil, ErrRejected
 	}
-	return u, g.forgive(ctx, r)
+	return u, id, g.forgive(ctx, r)
 }
 
-// find returns the account that a sign-in means, by user name or by an address that
-// its owner has proven, and its user, or nil where there is none. All spellings of
+// outsider is the end of firstFactor for a source other than the local accounts.
+func (g *Gate) outsider(ctx context.Context, at *Place, source string, means meant, id *Identity, r reservation) (*User, *Identity, error) {
+	if id == nil || means.resolves && id.Subject != means.subject {
+		// It was counted for another account than the one that was opened: whoever could
+		// choose a name would choose the counter (AC-181).
+		return means.user, nil, ErrRejected
+	}
+	if err := g.forgive(ctx, r); err != nil {
+		return means.user, id, fmt.Errorf("clearing attempts: %w", err)
+	}
+	u, _, err := g.admit(ctx, at, source, id)
+	if err == nil && means.user != nil && means.user.Generation != u.Generation {
+		return u, id, ErrRejected // all sessions were ended meanwhile
+	}
+	return u, id, err
+}
+
+// meant is the account that a sign-in means.
+type meant struct {
+	account string // as the source takes it
+	user    *User  // nil: none is known here
+	// resolves says that the source has said whom the name means: subject, or nobody.
+	resolves bool
+	subject  string
+}
+
+// tries is the counter of tries at what a sign-in means.
+func (g *Gate) tries(source string, means meant) counter {
+	switch {
+	case means.user != nil:
+		return passwordCounter(means.user)
+	case source == LocalSource:
+		return g.unknownNameCounter(source, means.account)
+	}
+	name := "name " + means.account
+	if means.subject != "" {
+		name = "subject " + means.subject // all spellings and aliases together (AC-093)
+	}
+	// Somebody may have that name, and come for the first time tomorrow. Nobody could end
+	// a lock of whom there is no record.
+	c := g.unknownNameCounter(source, name)
+	c.lockAt = lockNever
+	return c
+}
+
+// find returns the account that a sign-in means, and its user where there is one: of a
+// local account by user name or by an address that its owner has proven, of another
+// source by whom that says the name means. All spellings of
 // one account come to one name (AC-093); a name that no account could have comes back
 // as it is, to be counted and worked for like any other.
-func (g *Gate) find(ctx context.Context, src PasswordSource, name string) (account string, u *User, err error) {
-	account, err = src.Account(name)
+func (g *Gate) find(ctx context.Context, src PasswordSource, name string) (meant, error) {
+	account, err := src.Account(name)
 	if err != nil {
 		account = name
 	}
+	if src.Source() != LocalSource {
+		return g.findThere(ctx, src, account, err == nil)
+	}
 	// Both are looked up whatever the first has found, so that an account by name and
 	// one by address take the same time.
-	u, err = g.userByKey(ctx, SubjectKey(src.Source(), account))
-	if err != nil {
-		return "", nil, err
-	}
-	if src.Source() != LocalSource || g.cfg.SentCodes == nil {
-		return account, u, nil
+	u, err := g.localByName(ctx, account)
+	if err != nil || g.cfg.SentCodes == nil {
+		return meant{account: account, user: u}, err
 	}
 	for _, k := range []Kind{Email, SMS} {
 		address, err := g.cfg.SentCodes.Address(k, name)
@@ -84,7 +145,7 @@ func (g *Gate) find(ctx context.Context, src PasswordSource, name string) (accou
 		}
 		other, err := g.userByKey(ctx, AddressKey(k, address))
 		if err != nil {
-			return "", nil, err
+			return meant{}, err
 		}
 		if u == nil {
 			account, u = address, other
@@ -93,7 +154,42 @@ func (g *Gate) find(ctx context.Context, src PasswordSource, name string) (accou
 	if u != nil {
 		account = u.Subject
 	}
-	return account, u, nil
+	return meant{account: account, user: u}, nil
+}
+
+// localByName returns the local account of that name, or nil. The key may be that of
+// another source's user, who has no password here.
+func (g *Gate) localByName(ctx context.Context, account string) (*User, error) {
+	u, err := g.userByKey(ctx, NameKey(account))
+	if u != nil && u.Source != LocalSource {
+		u = nil
+	}
+	return u, err
+}
+
+// findThere asks a source other than the local accounts whom a name means, where it can
+// be asked; plain says that somebody could have that name.
+func (g *Gate) findThere(ctx context.Context, src PasswordSource, account string, plain bool) (meant, error) {
+	m := meant{account: account}
+	resolver, ok := src.(Resolver)
+	if !ok || !plain {
+		u, err := g.userByKey(ctx, SubjectKey(src.Source(), account))
+		m.user = u
+		return m, err
+	}
+	asking, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	subject, err := resolver.Resolve(asking, account)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return m, fmt.Errorf("asking %s whom a name means: %w", src.Source(), err)
+	}
+	m.resolves = true
+	if err != nil || subject == "" {
+		return m, nil
+	}
+	m.subject = subject
+	m.user, err = g.userByKey(ctx, SubjectKey(src.Source(), subject))
+	return m, err
 }
 
 // userByKey is Users.UserByKey with nil where there is none.
@@ -126,6 +222,8 @@ type start struct {
 	// the account was just made.
 	mayEnroll bool
 	verified  []VerifiedAddress
+	provided  Proof         // the second factor that the source has asked for
+	source    SourceSession // what it said of its own session
 }
 
 // begin makes the session of somebody who proved a first factor. u is the user as the
@@ -161,7 +259,11 @@ func (g *Gate) begin(ctx context.Context, at *Place, u *User, in start) (*Outcom
 		User: u.ID, Scope: at.Scope, Line: randomText(16), Created: now, Expires: now.Add(HalfDoneLife),
 		First: in.first, Proofs: in.proofs, Verified: in.verified,
 		Generation: generation, Registering: registering, MayEnroll: in.mayEnroll,
+		Provided: in.provided, Source: in.source,
 		Agent: at.Agent, Network: at.Network,
+	}
+	if err := g.noteSourceSession(ctx, u, in.source.ID); err != nil {
+		return nil, err
 	}
 	for _, c := range added {
 		g.record(ctx, at, s, u, Event{Name: EventEnroll, OK: true, Factor: c.Kind, Detail: "auto_enroll"})
@@ -257,20 +359,4 @@ func (g *Gate) Skip(ctx context.Context, at *Place, id SessionID) (*Outcome, err
 	g.record(ctx, at, s, u, Event{Name: EventSkip, OK: true, Reason: string(d.Reason)})
 	s.Skipped = true
 	return g.settle(ctx, at, s.ID, s, u)
-}
-
-// SignOut ends the session. Whoever asks again later gets the same answer.
-func (g *Gate) SignOut(ctx context.Context, at *Place, id SessionID) error {
-	if id == "" {
-		return nil
-	}
-	s, u, err := g.load(ctx, at, id)
-	if err != nil {
-		s, u = nil, nil // an expired session ends all the same
-	}
-	if err := g.cfg.Store.EndSession(ctx, id); err != nil {
-		return fmt.Errorf("ending session: %w", err)
-	}
-	g.record(ctx, at, s, u, Event{Name: EventSignOut, OK: true})
-	return nil
 }

@@ -94,6 +94,11 @@ func (g *Gate) BeginSignUp(ctx context.Context, at *Place, in SignUpInput) (*Out
 		return out, nil, err
 	}
 	u, err := g.userByKey(ctx, AddressKey(c.Kind, c.Address))
+	if err == nil && u == nil {
+		// The address is what the account would be called; somebody of another source
+		// may be called so.
+		u, err = g.userByKey(ctx, NameKey(c.Address))
+	}
 	if err != nil {
 		return nil, nil, err
 	}

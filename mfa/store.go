@@ -89,6 +89,9 @@ const (
 	ForEnrollment    Purpose = "enroll_passkey"
 	ForVerification  Purpose = "verify_passkey"
 	ForSignIn        Purpose = "sign_in_passkey"
+	ForRedirect      Purpose = "sign_in_redirect" // the browser is at an identity source
+	// ForSourceSession names the user of a source's session; it is not taken.
+	ForSourceSession Purpose = "source_session"
 )
 
 // Challenge is something that is taken once: a WebAuthn challenge, an

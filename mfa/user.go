@@ -55,6 +55,10 @@ type User struct {
 	// invitation. Whoever has a verified address of an organization's domain is one
 	// besides.
 	Organizations []OrganizationID `json:"organizations,omitempty"`
+	// SourceOrganizations are those that the identity source said, at the last sign-in or
+	// confirmation, that the user is a member of. They go when it does not say so any
+	// more, and those given by hand stay.
+	SourceOrganizations []OrganizationID `json:"source_organizations,omitempty"`
 	// Admin and Auditor are the roles over the whole gateway, AdminOf over the members of
 	// those organizations.
 	Admin    bool             `json:"admin,omitempty"`
@@ -138,6 +142,9 @@ type Credential struct {
 // maintain an index of them in the same write as the record.
 func (u *User) UniqueKeys() []string {
 	keys := []string{SubjectKey(u.Source, u.Subject)}
+	if u.Source != LocalSource && u.Name != "" {
+		keys = append(keys, NameKey(u.Name)) // a local account's subject is its name
+	}
 	// Whoever proved an address signs in with it (rule B38: nobody else does).
 	if u.Source == LocalSource && u.Email != "" && u.EmailVerified {
 		keys = append(keys, AddressKey(Email, u.Email))
@@ -195,7 +202,7 @@ type Subject struct {
 	DisplayName   string
 	Email         string // verified, or empty (rule B38)
 	Groups        []string
-	Organizations []OrganizationID // by hand or by invitation
+	Organizations []OrganizationID // by hand, by invitation, or because the source says so
 	Admin         bool
 	Disabled      bool
 	Generation    int
@@ -221,11 +228,26 @@ type Held struct {
 // codes that is used up is not.
 func (h Held) Enrolled() bool { return h.Kind != BackupCode || h.Left > 0 }
 
+// memberships returns the organizations that the user is a member of by hand, by
+// invitation, or because the source says so, each once.
+func (u *User) memberships() []OrganizationID {
+	if len(u.SourceOrganizations) == 0 {
+		return u.Organizations
+	}
+	list := slices.Clone(u.Organizations)
+	for _, id := range u.SourceOrganizations {
+		if !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
 // AsSubject returns the secret-free view of u.
 func (u *User) AsSubject() *Subject {
 	s := &Subject{
 		ID: u.ID, Source: u.Source, Name: u.Name, DisplayName: u.DisplayName,
-		Groups: u.Groups, Organizations: u.Organizations, Admin: u.Admin, Disabled: u.Disabled, Generation: u.Generation, OptedOut: u.OptedOut,
+		Groups: u.Groups, Organizations: u.memberships(), Admin: u.Admin, Disabled: u.Disabled, Generation: u.Generation, OptedOut: u.OptedOut,
 		EverEnrolled: u.EverEnrolled, SkippedPrompt: u.SkippedPrompt,
 		SkippedCodes: u.SkippedCodes, GraceStarted: u.GraceStarted,
 	}

@@ -187,7 +187,7 @@ func (a *Administration) named(ctx context.Context, name string) (*User, error) 
 	if !a.actor.Powers.Has(ReadUsers) {
 		return nil, ErrNotAllowed
 	}
-	u, err := a.g.localUser(ctx, name)
+	u, err := a.g.userNamed(ctx, name)
 	if err == nil {
 		err = a.may(ReadUsers, u)
 	}
@@ -254,7 +254,7 @@ func (a *Administration) sessions(ctx context.Context, u *User) ([]SessionInfo, 
 	}
 	list := []SessionInfo{}
 	for _, s := range sessions {
-		if s.Complete && a.g.now().Before(s.Expires) && s.Generation == u.Generation {
+		if s.Complete && !s.Over(a.g.now()) && s.Generation == u.Generation {
 			list = append(list, SessionInfo{
 				Handle: s.handle(), Host: s.Scope, Agent: s.Agent, Network: s.Network, Created: s.Created, LastSeen: s.LastSeen,
 			})

@@ -214,7 +214,7 @@ func (b *browser) lives() (start string, ok bool) {
 		}
 		if p.later == lastAbandoned {
 			b.w.time.Advance(time.Hour)
-			if err := b.w.gate.SignOut(b.ctx, &b.at, b.id); err != nil {
+			if _, err := b.w.gate.SignOut(b.ctx, &b.at, b.id, ""); err != nil {
 				b.fail("signing out: %v", err)
 			}
 			b.id, b.seen = "", nil
@@ -240,7 +240,7 @@ func (b *browser) lives() (start string, ok bool) {
 		b.w.policy.Optional, b.w.policy.Prompt = false, mfa.PromptAtRegistration
 	case signsInAgain:
 		b.w.time.Advance(time.Hour)
-		if err := b.w.gate.SignOut(b.ctx, &b.at, b.id); err != nil {
+		if _, err := b.w.gate.SignOut(b.ctx, &b.at, b.id, ""); err != nil {
 			b.fail("signing out: %v", err)
 		}
 		b.id, b.seen = "", nil

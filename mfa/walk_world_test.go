@@ -143,6 +143,16 @@ func (m *memory) EndUserSessions(_ context.Context, user mfa.UserID, keep mfa.Se
 	return nil
 }
 
+func (m *memory) UserSessions(_ context.Context, user mfa.UserID) ([]*mfa.Session, error) {
+	var list []*mfa.Session
+	for _, s := range m.sessions {
+		if s.User == user {
+			list = append(list, copySession(s))
+		}
+	}
+	return list, nil
+}
+
 func (m *memory) PutChallenge(_ context.Context, c *mfa.Challenge) error {
 	m.challenges[c.ID] = *c
 	return nil
@@ -529,7 +539,8 @@ func (w *town) remember(ctx context.Context) error {
 	if w.remembered == "" {
 		return errors.New("nothing to remember")
 	}
-	return w.gate.SignOut(ctx, &at, out.Session.ID)
+	_, err = w.gate.SignOut(ctx, &at, out.Session.ID, "")
+	return err
 }
 
 // lock makes every factor of the user refuse tries.

@@ -218,6 +218,13 @@ func (w *world) signIn(name string) (*mfa.Outcome, error) {
 	return w.gate.SignIn(w.t.Context(), w.at, "local", name, goodPassword)
 }
 
+// signOut ends the session where it was begun.
+func (w *world) signOut(id mfa.SessionID) {
+	w.t.Helper()
+	_, err := w.gate.SignOut(w.t.Context(), w.at, id, "")
+	must(w.t, err)
+}
+
 // phone is somebody's authenticator app.
 type phone struct{ secret []byte }
 

@@ -96,9 +96,9 @@ func (g *fakeGate) Skip(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mf
 	return g.out()
 }
 
-func (g *fakeGate) SignOut(_ context.Context, at *mfa.Place, id mfa.SessionID) error {
+func (g *fakeGate) SignOut(_ context.Context, at *mfa.Place, id mfa.SessionID, _ string) (string, error) {
 	g.call("SignOut", at, string(id))
-	return g.err
+	return "", g.err
 }
 
 func (g *fakeGate) BeginTOTP(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.TOTPSetup, error) {

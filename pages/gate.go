@@ -31,7 +31,7 @@ type signInGate interface {
 	Notices(ctx context.Context, at *mfa.Place, id mfa.SessionID) ([]mfa.Notice, error)
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
 	Skip(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Outcome, error)
-	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID) error
+	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID, back string) (there string, err error)
 }
 
 type setUpGate interface {

@@ -50,7 +50,7 @@ func (p *Pages) postSignOut(v *visit) {
 			continue
 		}
 		if err == nil {
-			err = p.gate.SignOut(v.r.Context(), &v.at, id)
+			_, err = p.gate.SignOut(v.r.Context(), &v.at, id, "")
 		}
 		if err != nil {
 			// Say so: whoever signs out on a shared computer must know that it did

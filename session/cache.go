@@ -86,6 +86,7 @@ type entry struct {
 
 func newEntry(token, scope string, v View, ep epoch, now, stored time.Time) *entry {
 	e := &entry{token: token, scope: shared(scope), epoch: ep, loaded: now, session: *v.Session, subject: *v.Subject}
+	e.session.Source.Kept = nil // a secret of the source, and of no use to a request
 	e.draw()
 	e.view = View{Session: &e.session, Subject: &e.subject, Stale: v.Stale}
 	e.stale = e.view

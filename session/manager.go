@@ -156,7 +156,7 @@ func (m *Manager) CacheCounts() (hits, misses uint64) { return m.cache.counts() 
 // hit returns what the entry holds where it still holds, else nil.
 func (m *Manager) hit(e *entry, now time.Time) *View {
 	age := now.Sub(e.loaded)
-	if !e.epoch.holds() || age < 0 || age >= recheck || !now.Before(e.session.Expires) {
+	if !e.epoch.holds() || age < 0 || age >= recheck || e.session.Over(now) {
 		return nil
 	}
 	within, moved := e.see(now, m.idle)
@@ -190,7 +190,7 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 		return m.outage(old, scope, now, err)
 	}
 	s := v.Session
-	if !s.Complete || s.Scope != scope || !now.Before(s.Expires) {
+	if !s.Complete || s.Scope != scope || s.Over(now) {
 		m.cache.remove(token)
 		return nil, mfa.ErrNoSession
 	}
@@ -217,7 +217,7 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 // outage answers while the store cannot be asked: a session that was loaded
 // less than a minute ago goes on, unless something of its user has changed.
 func (m *Manager) outage(old *entry, scope string, now time.Time, cause error) (*View, error) {
-	if old == nil || old.scope != scope || !old.epoch.holds() || !now.Before(old.session.Expires) {
+	if old == nil || old.scope != scope || !old.epoch.holds() || old.session.Over(now) {
 		return nil, cause
 	}
 	if age := now.Sub(old.loaded); age < 0 || age >= storeDown {
@@ -240,7 +240,7 @@ func (m *Manager) VerifyHalfDone(ctx context.Context, token, scope string) (*Vie
 	if err != nil {
 		return nil, err
 	}
-	if s := v.Session; s.Complete || s.Scope != scope || !now.Before(s.Expires) {
+	if s := v.Session; s.Complete || s.Scope != scope || s.Over(now) {
 		return nil, mfa.ErrNoSession
 	}
 	return v, nil

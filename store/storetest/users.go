@@ -68,6 +68,7 @@ var users = []test{
 	{"one_subject_at_two_sources_is_two_users", func(t *testing.T, s mfa.Store) {
 		must(t, s.CreateUser(ctx, newUser("alice")))
 		other := namesake("alice", "ldap")
+		other.Name = "alice.of.ldap" // the name is one over all sources
 		must(t, s.CreateUser(ctx, other))
 		got, err := s.UserByKey(ctx, mfa.SubjectKey("ldap", "alice"))
 		must(t, err)
@@ -256,6 +257,7 @@ var users = []test{
 	{"two_users_of_one_name_are_both_listed", func(t *testing.T, s mfa.Store) {
 		must(t, s.CreateUser(ctx, newUser("alice")))
 		other := namesake("alice", "ldap")
+		other.Name = "alice.of.ldap" // the name is one over all sources
 		must(t, s.CreateUser(ctx, other))
 		first, next, err := s.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, "", 1)
 		must(t, err)

@@ -1,0 +1,197 @@
+package mfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Bounds of asking identity sources whether people still stand.
+const (
+	confirmAtOnce  = 4
+	confirmWaiting = 1000
+	confirmTimeout = 10 * time.Second
+	// confirmAgain is how soon a session that could not be confirmed is asked for again.
+	confirmAgain = 30 * time.Second
+)
+
+// confirmations are the sessions that wait to be confirmed.
+type confirmations struct {
+	mu      sync.Mutex
+	queue   []SessionID
+	waiting map[SessionID]bool // in the queue, or being asked for
+	running int
+	closed  bool
+
+	ctx  context.Context
+	stop context.CancelFunc
+	all  sync.WaitGroup
+}
+
+func newConfirmations() *confirmations {
+	c := &confirmations{waiting: make(map[SessionID]bool)}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// ConfirmSession asks the identity source, in the background, whether the session's person still
+// stands. It returns at once; what it cannot take is asked for by a later request.
+func (g *Gate) ConfirmSession(id SessionID) {
+	c := g.confirming
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id == "" || c.closed || c.waiting[id] || len(c.queue) >= confirmWaiting {
+		return
+	}
+	c.waiting[id] = true
+	c.queue = append(c.queue, id)
+	if c.running < confirmAtOnce {
+		c.running++
+		c.all.Add(1)
+		go g.confirmQueue()
+	}
+}
+
+// Close stops what the gate does by itself, and returns when it has stopped.
+func (g *Gate) Close() {
+	c := g.confirming
+	c.mu.Lock()
+	c.closed, c.queue = true, nil
+	c.mu.Unlock()
+	c.stop()
+	c.all.Wait()
+}
+
+// confirmQueue confirms what waits, until nothing does.
+func (g *Gate) confirmQueue() {
+	c := g.confirming
+	defer c.all.Done()
+	for {
+		c.mu.Lock()
+		if len(c.queue) == 0 {
+			c.running--
+			c.mu.Unlock()
+			return
+		}
+		id := c.queue[0]
+		c.queue = c.queue[1:]
+		c.mu.Unlock()
+		g.confirmSession(c.ctx, id)
+		c.mu.Lock()
+		delete(c.waiting, id)
+		c.mu.Unlock()
+	}
+}
+
+// confirmSession asks the source of one session. Where it cannot be asked, or its answer cannot be
+// kept, nothing changes: the session ends at its Until (AC-032).
+func (g *Gate) confirmSession(ctx context.Context, id SessionID) {
+	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
+	defer cancel()
+	s, u, src, err := g.dueToConfirm(ctx, id)
+	if err != nil || s == nil {
+		return
+	}
+	said, err := src.standing().Standing(ctx, u.Subject, s.Source.Kept)
+	switch {
+	case errors.Is(err, ErrDisabled):
+		err = g.endOfSource(ctx, u)
+		g.record(ctx, nil, s, u, Event{Name: EventEndSessions, OK: err == nil, Reason: "disabled_at_source", Detail: u.Source})
+		return
+	case err == nil:
+		err = g.confirmed(ctx, s, u, src, said)
+	}
+	if err != nil {
+		g.record(ctx, nil, s, u, Event{Name: EventSource, Reason: reasonOf(err), Detail: u.Source})
+	}
+}
+
+// dueToConfirm returns the session, its user and its source where that is to be asked now,
+// by us and by nobody else: some sources take what Kept holds once. Sessions that follow
+// from one sign-in share it.
+func (g *Gate) dueToConfirm(ctx context.Context, id SessionID) (*Session, *User, Source, error) {
+	read := func() (*Session, error) {
+		s, err := g.cfg.Store.Session(ctx, id)
+		now := g.now()
+		if err != nil || s.Over(now) || s.Source.Due.IsZero() || now.Before(s.Source.Due) {
+			return nil, err
+		}
+		return s, nil
+	}
+	s, err := read()
+	if err != nil || s == nil {
+		return nil, nil, Source{}, err
+	}
+	u, err := g.cfg.Store.User(ctx, s.User)
+	if err != nil || u.Generation != s.Generation {
+		return nil, nil, Source{}, err
+	}
+	src := g.sourceNamed(u.Source)
+	if src.standing() == nil || src.Confirm <= 0 {
+		return nil, nil, Source{}, nil // it ends at its Until
+	}
+	claim := counter{key: "confirm:" + hashText("family", string(u.ID), s.family(), string(s.lone())), window: min(confirmAgain, src.Confirm), budget: 1}
+	if err := g.count(ctx, claim); err != nil {
+		return nil, nil, Source{}, err
+	}
+	// What Kept holds may be newer by now.
+	if s, err = read(); err != nil || s == nil {
+		return nil, nil, Source{}, err
+	}
+	return s, u, src, nil
+}
+
+// lone is the ID of a session that has no family.
+func (s *Session) lone() SessionID {
+	if s.family() != "" {
+		return ""
+	}
+	return s.ID
+}
+
+// confirmed keeps what the source says of the user now, and lets the sessions of the
+// sign-in go on.
+func (g *Gate) confirmed(ctx context.Context, s *Session, u *User, src Source, id *Identity) error {
+	heard, err := g.hear(u.Source, id)
+	if err != nil {
+		return err
+	}
+	if heard.subject != u.Subject {
+		return errSource // somebody else
+	}
+	if _, err := g.bring(ctx, u, heard); err != nil {
+		return err
+	}
+	fresh := g.sourceSession(src, id)
+	sessions, err := g.cfg.Store.UserSessions(ctx, u.ID)
+	if err != nil {
+		return fmt.Errorf("reading sessions: %w", err)
+	}
+	for _, other := range sessions {
+		if other.ID != s.ID && (s.family() == "" || other.family() != s.family()) {
+			continue
+		}
+		err := g.cfg.Store.UpdateSession(ctx, other.ID, func(other *Session) error {
+			if other.Source.Due.IsZero() {
+				return nil
+			}
+			other.Source.Due, other.Source.Until = fresh.Due, fresh.Until
+			if len(fresh.Kept) > 0 {
+				other.Source.Kept = fresh.Kept
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("keeping what the source says: %w", err)
+		}
+	}
+	return nil
+}
+
+// endOfSource ends every session of a user whom the source has disabled. Nothing else is
+// marked: who is enabled there again signs in again.
+func (g *Gate) endOfSource(ctx context.Context, u *User) error {
+	return g.cfg.Store.EndUserSessions(ctx, u.ID, "")
+}
