@@ -168,6 +168,9 @@ func (v *visit) again() string {
 	if to := v.consoleAddress(); to != "" {
 		return Root + to
 	}
+	if v.source.Name != "" {
+		return v.href("sign-in", paramAgain, againOther)
+	}
 	if rt, ok := v.p.routes[v.page()]; ok && rt.get != nil && Serves(v.req.Path) {
 		return v.Here()
 	}
