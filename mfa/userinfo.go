@@ -12,6 +12,7 @@ import (
 // UserInfo is one user as administrators see it: no secret is in it.
 type UserInfo struct {
 	ID            UserID           `json:"id"`
+	Source        string           `json:"source"` // the identity source
 	Name          string           `json:"name"`
 	DisplayName   string           `json:"display_name,omitempty"`
 	Email         string           `json:"email,omitempty"`
@@ -275,8 +276,8 @@ func (a *Administration) seen(list []OrganizationID) []OrganizationID {
 
 func (a *Administration) userInfo(u *User) UserInfo {
 	info := UserInfo{
-		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
-		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: a.seen(u.Organizations), Admin: u.Admin, Auditor: u.Auditor, AdminOf: a.seen(u.AdminOf), Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: len(u.Password) == 0,
+		ID: u.ID, Source: u.Source, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
+		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: a.seen(u.Organizations), Admin: u.Admin, Auditor: u.Auditor, AdminOf: a.seen(u.AdminOf), Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: u.Source == LocalSource && len(u.Password) == 0,
 		OptedOut: u.OptedOut, Skipped: u.SkippedPrompt != "", Created: u.Created, LastSignIn: u.LastSignIn, LastHost: u.LastHost,
 		Factors: []FactorInfo{}, Beyond: errors.Is(a.may(ChangeUsers, u), ErrRole),
 	}

@@ -97,7 +97,7 @@ func activityIcon(a *mfa.Activity) string {
 		switch {
 		case !a.OK:
 			return "warn"
-		case a.Factor == mfa.Password, a.Factor == "":
+		case a.Factor == mfa.Password, a.Factor == mfa.Redirected, a.Factor == mfa.Claimed, a.Factor == "":
 			return "lock"
 		}
 		return rowIcon(a.Factor)

@@ -37,6 +37,7 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
 	mfa.EventProfile:        {"event.profile", "event.profile.no"},
 	mfa.EventKey:            {"event.api_key", "event.api_key.no"},
+	mfa.EventSource:         {"event.source", "event.source"},
 	mfa.EventEventsLost:     {"event.events_lost", "event.events_lost"},
 }
 

@@ -105,7 +105,7 @@ func (c *console) mayChange(u *mfa.UserInfo, page *userPage) bool {
 	if u.Skipped {
 		do("reset-skip", c.T("console.do.reset_skip"), false)
 	}
-	if c.who.Actor.Organization == "" && !u.Invited {
+	if c.who.Actor.Organization == "" && !u.Invited && (u.Source == mfa.LocalSource || u.Source == "") {
 		do("password", c.T("console.do.password"), false)
 	}
 	if u.Invited {
@@ -139,6 +139,9 @@ func (c *console) facts(u *mfa.UserInfo) []fact {
 		return []tag{{c.T("console.unconfirmed"), ""}}
 	}
 	add(c.T("console.fact.name"), u.Name)
+	if u.Source != mfa.LocalSource && u.Source != "" {
+		add(c.T("console.fact.source"), c.sourceNamed(u.Source))
+	}
 	add(c.T("console.fact.email"), u.Email, proven(u.Email, u.Verified)...)
 	add(c.T("console.fact.phone"), u.Phone, proven(u.Phone, u.PhoneVerified)...)
 	add(c.T("console.fact.groups"), strings.Join(u.Groups, ", "))

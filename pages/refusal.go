@@ -193,6 +193,10 @@ func (v *visit) kind(k mfa.Kind) string {
 		return v.T("kind.email")
 	case mfa.BackupCode:
 		return v.T("kind.backup_code")
+	case mfa.Redirected, mfa.Claimed:
+		return v.T("kind.elsewhere")
+	case mfa.Provided:
+		return v.T("kind.provided")
 	}
 	return v.T("kind.unknown")
 }
