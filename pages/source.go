@@ -53,13 +53,15 @@ func (v *visit) sourceNamed(name string) string {
 func (v *visit) usableSources() []mfa.SourceInfo {
 	var list []mfa.SourceInfo
 	for _, s := range v.p.gate.SignInSources() {
-		if s.Kind == mfa.ByClaim && !v.established(s) {
-			continue
-		}
-		if v.view != nil && v.want != "" && s.Name == v.view.Subject.Source {
+		usable := s.Kind != mfa.ByClaim || v.established(s)
+		switch own := v.view != nil && v.want != "" && s.Name == v.view.Subject.Source; {
+		case own && usable:
 			return []mfa.SourceInfo{s}
+		case own:
+			return nil
+		case usable:
+			list = append(list, s)
 		}
-		list = append(list, s)
 	}
 	return list
 }

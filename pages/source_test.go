@@ -438,6 +438,14 @@ func TestSignIn_Established(t *testing.T) {
 			t.Errorf("%d to %q", a.StatusCode, a.Header.Get("Location"))
 		}
 	})
+	t.Run("B15 who is not established any more proves nothing by another source", func(t *testing.T) {
+		w := newWorld(t, acme)
+		ofSource("proxied", ownAccounts, frontDoor)(w)
+		a := w.get("/.mfa/sign-in?for=account")
+		if a.StatusCode != 403 || strings.Contains(a.body, `name="password"`) || len(w.gate.calls) != 0 {
+			t.Errorf("%d, asked %v", a.StatusCode, w.gate.calls)
+		}
+	})
 	t.Run("B15 who comes from a directory enters its password", func(t *testing.T) {
 		w := newWorld(t, acme)
 		ofSource("ldap", ownAccounts, directory, acmeID, frontDoor)(w)
