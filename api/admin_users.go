@@ -22,6 +22,7 @@ type (
 		PhoneVerified bool                 `json:"phone_verified"`
 		Groups        []string             `json:"groups"`
 		Organizations []mfa.OrganizationID `json:"organizations"`
+		Source        string               `json:"source,omitempty"`
 		Role          string               `json:"role"`
 		AdminOf       []mfa.OrganizationID `json:"admin_of"`
 		Disabled      bool                 `json:"disabled"`
@@ -36,6 +37,7 @@ type (
 		Detail        *detailDocument      `json:"detail,omitempty"`
 	}
 	detailDocument struct {
+		BySource            []mfa.OrganizationID `json:"organizations_by_source"`
 		ByAddress           []mfa.OrganizationID `json:"organizations_by_address"`
 		Sessions            int                  `json:"sessions"`
 		Remembered          int                  `json:"remembered_devices"`
@@ -64,7 +66,7 @@ func personOf(u *mfa.UserInfo) personDocument {
 	d := personDocument{
 		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, EmailVerified: u.Verified,
 		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: append([]string{}, u.Groups...),
-		Organizations: append([]mfa.OrganizationID{}, u.Organizations...), Role: roleOf(u),
+		Organizations: append([]mfa.OrganizationID{}, u.Organizations...), Source: u.Source, Role: roleOf(u),
 		AdminOf: append([]mfa.OrganizationID{}, u.AdminOf...), Disabled: u.Disabled, Locked: u.Locked, Invited: u.Invited,
 		OptedOut: u.OptedOut, Skipped: u.Skipped, Created: stamp(u.Created), LastSignIn: stamp(u.LastSignIn), LastHost: u.LastHost,
 		Factors: []heldDocument{},
@@ -81,7 +83,7 @@ func personOf(u *mfa.UserInfo) personDocument {
 func wholePersonOf(u *mfa.UserInfo) personDocument {
 	d := personOf(u)
 	d.Detail = &detailDocument{
-		ByAddress: append([]mfa.OrganizationID{}, u.ByAddress...), Sessions: u.Sessions, Remembered: u.Remembered,
+		BySource: append([]mfa.OrganizationID{}, u.BySource...), ByAddress: append([]mfa.OrganizationID{}, u.ByAddress...), Sessions: u.Sessions, Remembered: u.Remembered,
 		Enrollment: enrollmentWord(u.Enrollment), PasswordLocked: u.PasswordLocked, PasswordLockedUntil: stamp(u.PasswordLockedUntil),
 	}
 	return d

@@ -80,7 +80,7 @@ func TestAdapt_Golden(t *testing.T) {
 
 // AC-203: no text makes the parser panic, and every refusal of ours says where.
 func TestAdapt_AC203_EveryTruncation(t *testing.T) {
-	for _, name := range []string{"full", "routes", "optional", "senders"} {
+	for _, name := range []string{"full", "routes", "optional", "senders", "oidc"} {
 		raw, err := os.ReadFile("testdata/adapt/" + name + ".caddyfiletest")
 		if err != nil {
 			t.Fatal(err)
@@ -96,7 +96,7 @@ func TestAdapt_AC203_EveryTruncation(t *testing.T) {
 
 func depth(text string) int { return max(0, strings.Count(text, "{")-strings.Count(text, "}")) }
 
-var ofOurs = regexp.MustCompile(`^(parsing caddyfile tokens for 'mfa'|mfa|store|domain|origin|factors|require|prompt|enrollment|grace|sender|smtp|twilio|webhook|log|session|issuer|headers|user_header|brand|fresh|bypass):? `)
+var ofOurs = regexp.MustCompile(`^(parsing caddyfile tokens for 'mfa'|mfa|identity oidc|store|domain|origin|factors|require|prompt|enrollment|grace|sender|smtp|twilio|webhook|log|session|issuer|headers|user_header|brand|fresh|bypass):? `)
 
 func checkAdapt(t *testing.T, text string) {
 	t.Helper()

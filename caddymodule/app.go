@@ -119,6 +119,9 @@ type App struct {
 	// person is.
 	Headers Headers `json:"headers,omitzero"`
 
+	// Assertion is what apps are told with a signature.
+	Assertion Assertion `json:"assertion,omitzero"`
+
 	// UserHeader says what stands in the user header: "name" (the default) or
 	// "email", for apps that know people by their address.
 	UserHeader string `json:"user_header,omitempty"`
@@ -233,6 +236,8 @@ type Headers struct {
 	// Groups is the header of the groups, joined by commas. The default is
 	// Remote-Groups.
 	Groups string `json:"groups,omitempty"`
+	// Assertion is the header of what is signed. The default is Mfa-Assertion.
+	Assertion string `json:"assertion,omitempty"`
 }
 
 // Brand is how the pages look and whom they name for help.

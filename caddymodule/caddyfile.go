@@ -67,8 +67,11 @@ func init() {
 //		}
 //		issuer        NAME
 //		headers {
-//			user|name|email|groups HEADER
+//			user|name|email|groups|assertion HEADER
 //		}
+//		assertion     eddsa|es256|off [{
+//			issuer URL
+//		}]
 //		user_header   name|email
 //		brand {
 //			name    NAME
@@ -163,9 +166,13 @@ func (a *App) parsers(b *block) map[string]func() error {
 					"name":   func() error { return h.word(&a.Headers.Name, "name Remote-Name") },
 					"email":  func() error { return h.word(&a.Headers.Email, "email Remote-Email") },
 					"groups": func() error { return h.word(&a.Headers.Groups, "groups Remote-Groups") },
+					"assertion": func() error {
+						return h.word(&a.Headers.Assertion, "assertion Mfa-Assertion")
+					},
 				}
 			})
 		},
+		"assertion":   func() error { return a.parseAssertion(b) },
 		"user_header": func() error { return b.word(&a.UserHeader, "user_header email") },
 		"brand": func() error {
 			return b.nested("brand", func(s *block) map[string]func() error {
@@ -382,7 +389,7 @@ func (b *block) each(parsers map[string]func() error) error {
 // Where the options of the two blocks named mfa stand, for those who look for one
 // in the other.
 var (
-	globalOptions = []string{"store", "domain", "related_origins", "origin", "require", "prompt", "grace", "enrollment", "organization_required", "remember_device", "auto_enroll", "report_only", "accept_lockout", "identity", "sender", "sms", "session", "issuer", "headers", "user_header", "brand", "insecure_http"}
+	globalOptions = []string{"store", "domain", "related_origins", "origin", "require", "prompt", "grace", "enrollment", "organization_required", "remember_device", "auto_enroll", "report_only", "accept_lockout", "identity", "sender", "sms", "session", "issuer", "headers", "assertion", "user_header", "brand", "insecure_http"}
 	siteOptions   = []string{"fresh", "phishing_resistant", "bypass"}
 )
 

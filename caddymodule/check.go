@@ -41,7 +41,7 @@ func (a *App) check() (mfa.Policy, error) {
 		p.Organizations = mfa.NewDirectory(list)
 	}
 	for _, check := range []func() error{
-		a.checkDomain, a.checkRelated, a.checkOrigin, a.checkSession, a.checkHeaders, a.checkBrand, a.checkSMS,
+		a.checkDomain, a.checkRelated, a.checkOrigin, a.checkSession, a.checkHeaders, a.checkAssertion, a.checkBrand, a.checkSMS,
 		func() error { return a.checkConfirm(&p) },
 		func() error {
 			if _, _, err := a.localWays(); err != nil {
@@ -336,7 +336,7 @@ func (a *App) checkSession() error {
 }
 
 func (a *App) checkHeaders() error {
-	for _, name := range []string{a.Headers.User, a.Headers.Name, a.Headers.Email, a.Headers.Groups} {
+	for _, name := range []string{a.Headers.User, a.Headers.Name, a.Headers.Email, a.Headers.Groups, a.Headers.Assertion} {
 		if strings.ContainsAny(name, "_.") {
 			// Many servers drop such a header, or take it for another one's.
 			return fmt.Errorf("headers: %q cannot be the name of a header; use letters, digits and dashes", name)
@@ -352,7 +352,7 @@ func (a *App) checkHeaders() error {
 func (a *App) headers() guard.Headers {
 	return guard.Headers{
 		User: a.Headers.User, Name: a.Headers.Name, Email: a.Headers.Email,
-		Groups: a.Headers.Groups, UserField: a.UserHeader,
+		Groups: a.Headers.Groups, Assertion: a.Headers.Assertion, UserField: a.UserHeader,
 	}
 }
 

@@ -196,6 +196,11 @@ func organizationsOf(u *mfa.UserInfo) string {
 	for _, id := range u.Organizations {
 		words = append(words, string(id))
 	}
+	for _, id := range u.BySource {
+		if !slices.Contains(u.Organizations, id) {
+			words = append(words, string(id)+" (as "+u.Source+" says)")
+		}
+	}
 	for _, id := range u.ByAddress {
 		if !slices.Contains(u.Organizations, id) {
 			words = append(words, string(id)+" (by the address)")

@@ -70,6 +70,8 @@ func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 		v.console.ServeHTTP(guard.Plain(w), arrived)
 	case err != nil:
 		front.reject(v.guard, w, arrived, err)
+	case isKeySet(arrived):
+		v.serveKeySet(w, arrived)
 	case h.app.servesRelated(arrived, &req):
 		serveRelated(w, h.app.RelatedOrigins)
 	default:

@@ -203,6 +203,10 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 		}
 		ambiguous, cut = ambiguous || rewritten.Ambiguous, cut || rewritten.Cut
 	}
+	if isKeySet(arrived) {
+		v.serveKeySet(w, arrived)
+		return w, nil, nil
+	}
 	if path == "/.mfa" || strings.HasPrefix(path, "/.mfa/") {
 		h.page(v.pages, w, arrived, &req)
 		return w, nil, nil

@@ -31,6 +31,7 @@ type metrics struct {
 	storeTime     *prometheus.HistogramVec
 	storeErrors   *prometheus.CounterVec
 	eventsLost    *prometheus.CounterVec
+	unsigned      prometheus.Counter
 }
 
 // counted is the one of the process, as there is one hasher.
@@ -59,6 +60,7 @@ func newMetrics() *metrics {
 		}, []string{"operation"}),
 		storeErrors: vec("secondgate_store_errors_total", "Operations that the store could not carry out.", "operation"),
 		eventsLost:  vec("secondgate_events_lost_total", "Events that were not kept in the store's record, or not handed to the handlers of Caddy's events.", "target"),
+		unsigned:    prometheus.NewCounter(prometheus.CounterOpts{Name: "secondgate_assertions_failed_total", Help: "Requests that went to an app without the assertion, because none could be signed."}),
 	}
 	// At zero from the start: the first one that is lost is to be seen as a rise.
 	m.eventsLost.WithLabelValues("store")
@@ -70,7 +72,7 @@ func newMetrics() *metrics {
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		&m.decisions, m.signIns, m.completed, m.signUps, m.verifications, m.setUps, m.throttled,
-		m.messages, m.dropped, m.cost, m.storeTime, m.storeErrors, m.eventsLost,
+		m.messages, m.dropped, m.cost, m.storeTime, m.storeErrors, m.eventsLost, m.unsigned,
 	}
 }
 

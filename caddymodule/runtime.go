@@ -150,7 +150,12 @@ func reacquire(key sessionsKey) (*pooledSessions, error) {
 
 // signingKeys derives the keys of session tokens; the primary one comes first.
 func signingKeys(ks *seal.Keyset) []session.Key {
-	primary, byID := ks.Derived("session token")
+	return derivedKeys(ks, "session token")
+}
+
+// derivedKeys derives the keys of one purpose; the primary one comes first.
+func derivedKeys(ks *seal.Keyset, purpose string) []session.Key {
+	primary, byID := ks.Derived(purpose)
 	keys := []session.Key{{ID: primary, Secret: byID[primary]}}
 	var others []string
 	for id := range byID {
@@ -173,7 +178,9 @@ type generation struct {
 	pooled *pooledSessions
 	gate   *mfa.Gate
 	guard  *guard.Guard
-	pages  http.Handler
+	// assertions are what apps are told with a signature; nil: nothing.
+	assertions *session.Assertions
+	pages      http.Handler
 	// console is what a host without an app serves: the same, and with it what is for
 	// administrators and their programs.
 	console http.Handler
@@ -229,8 +236,12 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 	if err == nil {
 		gate, err = newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites, sources)
 	}
+	var assertions *session.Assertions
 	if err == nil {
-		g, err = buildEdges(a, key, pooled, gate, events, policies)
+		assertions, err = a.newAssertions(pooled.store.keys, policies, sources)
+	}
+	if err == nil {
+		g, err = buildEdges(a, key, pooled, gate, events, policies, assertions)
 	}
 	if err != nil {
 		policies.Close()
@@ -262,7 +273,7 @@ func newPolicies(a *App, store mfa.PolicyStore, events mfa.Events) (*mfa.Policie
 	})
 }
 
-func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate, events mfa.Events, policies *mfa.Policies) (*generation, error) {
+func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate, events mfa.Events, policies *mfa.Policies, assertions *session.Assertions) (*generation, error) {
 	front, err := guard.New(guard.Config{
 		Sessions: pooled.sessions,
 		Policy:   policies.Current,
@@ -270,7 +281,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Now:      clock.Now,
 		Peer:     peer,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
-		Headers: a.headers(),
+		Headers: a.headers(), Assertion: asserting(assertions, a.logger),
 		Confirm: gate.ConfirmSession,
 	})
 	if err != nil {
@@ -296,7 +307,8 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	}
 	g := &generation{
 		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
-		pages: edges{people, programs}, console: edges{people.Console(), programs.Console()},
+		assertions: assertions,
+		pages:      edges{people, programs}, console: edges{people.Console(), programs.Console()},
 		coverage: func(ctx context.Context) (map[mfa.Kinds]int, error) { return pooled.store.store.CountUsers(ctx) },
 	}
 	g.uses.Store(1)

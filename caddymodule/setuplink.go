@@ -25,6 +25,10 @@ func (a *App) firstStart(g *generation) {
 		return
 	}
 	token, err := g.gate.SetupLink(a.ctx)
+	if errors.Is(err, mfa.ErrNoLocal) {
+		a.logger.Info("the store is new, and the gateway has no accounts of its own: sign in at an identity source, then make yourself the administrator with: secondgate mfa users role NAME admin")
+		return
+	}
 	if err != nil {
 		a.logger.Error("making the set-up link; make one with: secondgate mfa setup-link", zap.Error(err))
 		return

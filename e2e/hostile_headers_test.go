@@ -92,7 +92,7 @@ func TestHostile_identity_AC043_AC044_AC045_AC046(t *testing.T) {
 		{"our pages", plainGet("/.mfa/sign-in"), false, "-"},
 		{"too weak", plainGet("/strict/x"), true, "-"},
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, route := range routes {
 			t.Run("AC-043 "+route.name, func(t *testing.T) {
 				m := route.m
@@ -117,7 +117,7 @@ func TestHostile_identity_AC043_AC044_AC045_AC046(t *testing.T) {
 					if strings.Contains(h.Raw, "evil") && !strings.HasPrefix(forgery, "HTTP_") {
 						t.Errorf("%s: the app saw\n%s", forgery, h.Raw)
 					}
-					want := []string{"Remote-User: " + route.user}
+					want := []string{"Mfa-Assertion: of " + route.user, "Remote-User: " + route.user}
 					if route.user == "" {
 						want = nil
 					}
@@ -139,7 +139,7 @@ func TestHostile_renamed_headers_AC045(t *testing.T) {
 		}
 	}
 	default_bind`, 1))
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, name := range []string{"X-My-User", "x-my-user", "X_MY_USER", "X.My.User", "x-MY-user", "X-Webauth-Groups", "X_WEBAUTH_GROUPS", "Remote-User", "Remote_User"} {
 				m := plainGet(path).with([2]string{name, "evil"}).cookie(w.session)
@@ -191,7 +191,7 @@ func TestHostile_connection_AC047_AC048(t *testing.T) {
 				return
 			}
 			r := h.Request
-			if got := identities(h); !slices.Equal(got, []string{"Remote-User: alice"}) {
+			if got := identities(h); !slices.Equal(got, []string{"Mfa-Assertion: of alice", "Remote-User: alice"}) {
 				t.Errorf("the app saw %q", got)
 			}
 			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Authorization", "Cookie", "Content-Type"} {
@@ -206,7 +206,7 @@ func TestHostile_connection_AC047_AC048(t *testing.T) {
 	}
 	t.Run("AC-047 HTTP/2 has no such header", func(t *testing.T) {
 		a, h := w.reaches(w.h2, plainGet("/x").with([2]string{"connection", "remote-user"}).cookie(w.session))
-		if h != nil && !slices.Equal(identities(h), []string{"Remote-User: alice"}) {
+		if h != nil && !slices.Equal(identities(h), []string{"Mfa-Assertion: of alice", "Remote-User: alice"}) {
 			t.Errorf("%s: the app saw %q", a, identities(h))
 		}
 	})
@@ -220,7 +220,7 @@ func TestHostile_trailers_AC049(t *testing.T) {
 		{"Remote-User", "evil"}, {"Cookie", "__Host-mfa=evil"}, {"Authorization", "Bearer evil"}, {"Remote_User", "evil"},
 		{"Remote.User", "evil"}, {"X-Forwarded-For", "evil"}, {"X-Other", "evil"},
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, protocol string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, announce := range []bool{true, false} {
 				t.Run(fmt.Sprintf("AC-049 %s announced %v", path, announce), func(t *testing.T) {
@@ -231,8 +231,10 @@ func TestHostile_trailers_AC049(t *testing.T) {
 						}
 						a, h := w.reaches(send, m.cookie(w.session))
 						if h == nil {
-							// Forbidden names in Trailer are refused as malformed.
-							if a.err == nil && a.status != http.StatusBadRequest {
+							// Forbidden names in Trailer are refused as malformed; over HTTP/3 only
+							// when the body has been read, on its way to the app.
+							late := protocol == "h3" && a.status == http.StatusBadGateway
+							if a.err == nil && a.status != http.StatusBadRequest && !late {
 								t.Errorf("%s", a)
 							}
 							continue
@@ -265,7 +267,7 @@ var trust = []string{
 // AC-052: nor does "Proxy", which CGI turns into HTTP_PROXY.
 func TestHostile_forwarded_AC051_AC052(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for _, path := range []string{"/x", "/public/x"} {
 			for _, name := range append([]string{"Proxy", "PROXY", "proxy"}, trust...) {
 				_, h := w.reaches(send, plainGet(path).with([2]string{name, "evil.test"}).cookie(w.session))
@@ -331,8 +333,11 @@ func TestHostile_answers_AC017_AC056(t *testing.T) {
 		"AC-056 no answer":              "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok",
 		"AC-056 nonsense":               "\x00\x01\x02",
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, protocol string) {
 		for name, text := range answers {
+			// The server of HTTP/3 sends whatever Trailer names as a trailer alone, where no
+			// browser reads a cookie: the app has asked for that.
+			kept := strings.Contains(text, "mine=1") && !(protocol == "h3" && name == "AC-056 trailers")
 			t.Run(name, func(t *testing.T) {
 				w.App.Answer(func(c net.Conn, _ hit) bool {
 					_, _ = c.Write([]byte(text))
@@ -347,7 +352,7 @@ func TestHostile_answers_AC017_AC056(t *testing.T) {
 						}
 					}
 				}
-				if strings.Contains(text, "mine=1") && a.err == nil && a.status < 500 && !slices.Contains(a.header["Set-Cookie"], "mine=1") {
+				if kept && a.err == nil && a.status < 500 && !slices.Contains(a.header["Set-Cookie"], "mine=1") {
 					t.Errorf("the app's own cookie is lost: %s %v", a, a.header)
 				}
 			})

@@ -54,7 +54,7 @@ var paths = []struct {
 // its path would not allow it.
 func TestHostile_paths(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		t.Run("the open parts are open", func(t *testing.T) {
 			for _, target := range []string{"/public/a", "/assets/app.js", "/public/a?x=/../secret"} {
 				if a, h := w.reaches(send, plainGet(target)); h == nil {
@@ -219,7 +219,7 @@ func TestHostile_request_targets_AC080(t *testing.T) {
 // and no header changes a method.
 func TestHostile_methods_AC084(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, protocol string) {
+	w.each(t, func(t *testing.T, send func(message) answer, protocol string) {
 		for _, method := range []string{"TRACE", "TRACK"} {
 			for _, path := range []string{"/secret", "/public/a", "/.mfa/sign-in"} {
 				t.Run("AC-084 "+method+" "+path, func(t *testing.T) {

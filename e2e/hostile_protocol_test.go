@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestHostile_websocket_AC081(t *testing.T) {
 			t.Errorf("%q, %v", line, err)
 		}
 		h := w.App.last()
-		if got := identities(&h); len(got) != 1 || got[0] != "Remote-User: alice" || strings.Contains(h.Raw, "evil") || ours.MatchString(h.Raw) {
+		if got := identities(&h); !slices.Equal(got, []string{"Mfa-Assertion: of alice", "Remote-User: alice"}) || strings.Contains(h.Raw, "evil") || ours.MatchString(h.Raw) {
 			t.Errorf("the app saw\n%s", h.Raw)
 		}
 	})
@@ -111,7 +112,7 @@ func TestHostile_websocket_AC081(t *testing.T) {
 // AC-083: programs get 401 and a document, never a redirect to a page.
 func TestHostile_programs_AC083(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for name, m := range map[string]message{
 			"fetch":             {method: "GET", target: "/x", header: [][2]string{{"Sec-Fetch-Mode", "cors"}, {"Sec-Fetch-Dest", "empty"}, {"Accept", "text/html"}}},
 			"image":             {method: "GET", target: "/x", header: [][2]string{{"Sec-Fetch-Mode", "no-cors"}, {"Sec-Fetch-Dest", "image"}, {"Accept", "image/*"}}},
@@ -430,7 +431,7 @@ func TestHostile_plain_http(t *testing.T) {
 // AC-011, AC-206: oversized requests end early.
 func TestHostile_sizes_AC011(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		many := make([]string, 200)
 		for i := range many {
 			many[i] = fmt.Sprintf(w.hostCookie()+"=%d", i)

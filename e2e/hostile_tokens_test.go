@@ -119,7 +119,7 @@ func TestHostile_tokens_AC001_AC003_AC004(t *testing.T) {
 	} {
 		cases["AC-004 "+name] = text
 	}
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		for name, token := range cases {
 			if a, h := w.reaches(send, plainGet("/x").cookie(w.hostCookie()+"="+token)); a.status != http.StatusRequestHeaderFieldsTooLarge {
 				if fault := denied(a, h); fault != "" {
@@ -159,7 +159,7 @@ func TestHostile_another_host_AC007(t *testing.T) {
 	w := attack(t, twoHosts)
 	other := w.wire
 	other.host, other.name = strings.Replace(w.host, "app.", "wiki.", 1), "wiki.example.test"
-	other.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	other.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		a, h := w.reaches(send, plainGet("/x").cookie(w.session))
 		if fault := denied(a, h); fault != "" {
 			t.Errorf("AC-007 %s", fault)
@@ -183,7 +183,7 @@ func TestHostile_another_host_AC007(t *testing.T) {
 // thing; a new one comes with each rise, and the old one dies.
 func TestHostile_kinds_AC008_AC012_AC014_AC015_AC016(t *testing.T) {
 	w := attack(t)
-	w.both(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
 		c := w.stranger(t)
 		c.get("/.mfa/sign-in")
 		planted := c.line()

@@ -25,6 +25,8 @@ type wire struct {
 	host string // what a browser would write into Host
 	name string // of the certificate; "": plain http
 	from string // own address on the loopback net: throttles count by network
+
+	quic *quicWire // nil: the gateway does not speak HTTP/3
 }
 
 // message is one request, as written. Names and values go out as they are.
@@ -182,27 +184,7 @@ func (w wire) h1(m message) answer {
 // h2 sends one request over HTTP/2, frame by frame. Connection-specific headers
 // go out as they are: an attacker's client does not leave them out either.
 func (w wire) h2(m message) answer {
-	host := m.host
-	if host == "" {
-		host = w.host
-	}
-	fields := [][2]string{{":method", m.method}, {":scheme", "https"}}
-	if host != "-" {
-		fields = append(fields, [2]string{":authority", host})
-	}
-	fields = append(fields, [2]string{":path", m.target})
-	for _, h := range m.header {
-		fields = append(fields, [2]string{strings.ToLower(h[0]), h[1]})
-	}
-	if m.announce {
-		for _, h := range m.trailer {
-			fields = append(fields, [2]string{"trailer", strings.ToLower(h[0])})
-		}
-	}
-	var trailer [][2]string
-	for _, h := range m.trailer {
-		trailer = append(trailer, [2]string{strings.ToLower(h[0]), h[1]})
-	}
+	fields, trailer := m.fields(w.host)
 	return w.frames(fields, m.body, trailer)
 }
 
@@ -299,12 +281,16 @@ func (w wire) frames(fields [][2]string, body string, trailer [][2]string) answe
 	}
 }
 
-// both runs the test over HTTP/1.1 and HTTP/2 (AC-087: the same outcome).
-func (w wire) both(t *testing.T, test func(t *testing.T, send func(message) answer, protocol string)) {
+// each runs the test over every version of HTTP that the wire has (AC-087: the same
+// outcome).
+func (w wire) each(t *testing.T, test func(t *testing.T, send func(message) answer, protocol string)) {
 	t.Helper()
 	t.Run("HTTP/1.1", func(t *testing.T) { test(t, w.h1, "h1") })
 	if w.name != "" {
 		t.Run("HTTP/2", func(t *testing.T) { test(t, w.h2, "h2") })
+	}
+	if w.quic != nil {
+		t.Run("HTTP/3", func(t *testing.T) { test(t, w.h3, "h3") })
 	}
 }
 

@@ -20,7 +20,7 @@ const hostileSite = `{
 	default_bind 127.0.0.1
 	auto_https off
 	servers {
-		protocols h1 h2
+		protocols h1 h2 h3
 	}
 }
 https://app.example.test:{$TLS_PORT} {
@@ -63,6 +63,10 @@ func attack(t *testing.T, caddyfile ...string) *target {
 	}
 	g := start(t, text)
 	w := &target{gateway: g, wire: g.secureWire()}
+	if text == hostileSite {
+		w.quic = new(quicWire)
+		t.Cleanup(w.quic.drop)
+	}
 	w.browser = g.from(g.secureClient(t, "app", true), network())
 	w.alice = w.browser.signUp("alice")
 	w.session = w.browser.line()

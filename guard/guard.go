@@ -37,12 +37,26 @@ type Config struct {
 	// Related are the origins outside Domain that may use its passkeys; see package
 	// internal/related.
 	Related []string
+	// Established returns the identity that whatever stands before the gate has
+	// established for a request; nil: there is no such source. It sees the request before
+	// Strip does, and says the same of it each time.
+	Established func(*http.Request) mfa.Claim
+	// ClaimSource is the name of the source that takes such identities, and OnlyClaims
+	// says that there is no other.
+	ClaimSource string
+	OnlyClaims  bool
+	// End ends a session in the store (rule B26). It must be set where Established is.
+	End func(context.Context, mfa.SessionID) error
 	// InsecureHTTP allows plain http beyond localhost.
 	InsecureHTTP bool
 	Headers      Headers
 	// Confirm is called with each session whose identity source is due to be asked whether
 	// its person still stands. It must return at once; nil: none is asked.
 	Confirm func(mfa.SessionID)
+	// Assertion returns what is signed for that app about a session that may pass, or ""
+	// where there is nothing: whoever gives the function tells of a fault. It is called for
+	// each request. nil: nothing is signed.
+	Assertion func(v *session.View, to session.Audience) string
 }
 
 // Guard stands before an app. It is safe for concurrent use.
@@ -56,7 +70,9 @@ type Guard struct {
 	domain   string
 	related  map[string]bool // hosts as browsers write them
 	insecure bool
+	claims   claims
 	headers  Headers
+	assert   func(v *session.View, to session.Audience) string
 	drop     dropList
 	refusals Refusals
 	quiet    quiet
@@ -69,9 +85,10 @@ type Guard struct {
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
-		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm,
+		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm, assert: cfg.Assertion,
 	}
-	if g.sessions == nil || g.policy == nil || g.events == nil {
+	g.claims = claims{cfg.Established, cfg.ClaimSource, cfg.OnlyClaims, cfg.End}
+	if g.sessions == nil || g.policy == nil || g.events == nil || g.claims.established != nil && (g.claims.end == nil || g.claims.source == "") {
 		return nil, errors.New("making a guard: a part is missing")
 	}
 	if g.now == nil {
@@ -169,7 +186,7 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 // one request add up.
 func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision, error) {
 	s.need = s.need.Plus(route.Need)
-	in := mfa.Input{Place: &s.req.Place}
+	in := mfa.Input{Place: &s.req.Place, OnlyEstablished: g.claims.only}
 	var policy mfa.Policy
 	p := g.policy()
 	if p == nil {
@@ -260,7 +277,8 @@ func (g *Guard) Session(r *http.Request, req *Request) (*session.View, error) {
 	if n != 1 {
 		return nil, mfa.ErrNoSession
 	}
-	return g.sessions.Verify(r.Context(), token, req.Place.Scope)
+	v, err := g.sessions.Verify(r.Context(), token, req.Place.Scope)
+	return g.agreed(r.Context(), req, v, err)
 }
 
 // HalfDone returns the half-done sign-in of the request's cookie; else as Session.
@@ -269,7 +287,8 @@ func (g *Guard) HalfDone(r *http.Request, req *Request) (*session.View, error) {
 	if n != 1 {
 		return nil, mfa.ErrNoSession
 	}
-	return g.sessions.VerifyHalfDone(r.Context(), token, req.Place.Scope)
+	v, err := g.sessions.VerifyHalfDone(r.Context(), token, req.Place.Scope)
+	return g.agreed(r.Context(), req, v, err)
 }
 
 // SetSession gives the browser the token of s: the session cookie where s is

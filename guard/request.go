@@ -54,6 +54,7 @@ var (
 // Parse returns the canonical request, or one of the errors above.
 func (g *Guard) Parse(r *http.Request) (*Request, error) {
 	req, peer := new(Request), g.peer(r)
+	req.peer = peer
 	if err := g.parse(r, peer, req); err != nil {
 		return nil, err
 	}
@@ -64,6 +65,7 @@ func (g *Guard) Parse(r *http.Request) (*Request, error) {
 	req.Place.Origin = scheme + req.Host
 	req.Place.Network = network(peer.Client)
 	req.Place.Agent = agent(r.UserAgent())
+	req.Place.Established = g.claim(r)
 	// Of two, one was planted: neither counts.
 	if devices, n := web.Find(r, req.Cookies.Name(web.DevicesCookie)); n == 1 {
 		req.Place.Devices = devices

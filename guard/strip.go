@@ -31,7 +31,7 @@ type state struct {
 	noSession  error // why there is no view
 	identified bool
 	decision   mfa.Decision // of the last check
-	values     [4]string    // of the identity headers: never shared between requests
+	values     [5]string    // of the identity headers: never shared between requests
 }
 
 type stateKey struct{}
@@ -94,6 +94,7 @@ func (g *Guard) StripSeen(w http.ResponseWriter, r *http.Request, seen *Request)
 
 func (g *Guard) strip(w http.ResponseWriter, r *http.Request, s *state) (http.ResponseWriter, *http.Request) {
 	s.writer = writer{ResponseWriter: w, guard: g, state: s}
+	s.req.peer, s.req.Place.Established = s.peer, g.claim(r)
 	if lines := r.Header["Cookie"]; len(lines) == 1 {
 		s.line[0] = lines[0]
 		s.cookies = s.line[:]
@@ -256,6 +257,21 @@ func (g *Guard) identify(r *http.Request, s *state) {
 	s.put(r.Header, 1, h.Name, u.DisplayName)
 	s.put(r.Header, 2, h.Email, u.Email)
 	s.put(r.Header, 3, h.Groups, groups(u.Groups))
+	// Without one the request goes on: an app that relies on it refuses by itself, and
+	// the others are not to stand still for it.
+	if g.assert != nil {
+		s.put(r.Header, 4, h.Assertion, g.assert(s.view, session.Audience{HTTPS: s.req.HTTPS, Host: s.req.Host}))
+	}
+}
+
+// Assertion returns what tells the app with that origin, signed, whose request this is and
+// what was proven, or "". It decides nothing: ask it for what may pass. This is for edges
+// where the request to the app is somebody else's; Check sets the header itself.
+func (g *Guard) Assertion(v *session.View, origin string) string {
+	if g.assert == nil {
+		return ""
+	}
+	return g.assert(v, session.ParseAudience(origin))
 }
 
 func (s *state) put(h http.Header, i int, name, value string) {

@@ -95,7 +95,11 @@ func (a *Administration) asks(ctx context.Context, x *Access, p *Policy, u *User
 	member := p.Organizations.Of(subject)
 	for _, o := range member {
 		ask := AccessAsk{Source: FromOrganization, Of: string(o.ID), From: "organization " + string(o.ID) + ", of which " + u.Name + " is a member"}
-		if !slices.Contains(u.Organizations, o.ID) {
+		switch {
+		case slices.Contains(u.Organizations, o.ID):
+		case slices.Contains(u.SourceOrganizations, o.ID):
+			ask.From += " as " + u.Source + " says"
+		default:
 			ask.From, ask.ByAddress = ask.From+" by the address", true
 		}
 		here := slices.ContainsFunc(x.Gates, func(g AccessGate) bool { return g.Organization == o.ID })
@@ -204,17 +208,25 @@ func (in *access) steps() {
 			Expires: in.now.Add(HalfDoneLife), First: Proof{Kind: Password, At: in.now}, Proofs: list,
 		}
 	}
-	in.step(AccessStep{Stage: StagePassword, With: "the password"}, fresh(false))
+	in.step(AccessStep{Stage: StagePassword, With: in.first()}, fresh(false))
 	for _, c := range in.user.Credentials {
 		if !(Held{Kind: c.Kind, Left: c.Left}).Enrolled() {
 			continue
 		}
-		with := "the password and " + string(c.Kind)
+		with := in.first() + " and " + string(c.Kind)
 		if c.Name != "" {
 			with += " “" + c.Name + "”"
 		}
 		in.step(AccessStep{Stage: StageFactor, With: with, Proven: c.Kind, Name: c.Name}, fresh(true, proofOf(&c, in.now)))
 	}
+}
+
+// first names the first factor of the user.
+func (in *access) first() string {
+	if in.user.Source == LocalSource {
+		return "the password"
+	}
+	return "signing in at " + in.user.Source
 }
 
 // newest adds what the user's newest session would meet now.

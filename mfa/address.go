@@ -199,6 +199,7 @@ func (g *Gate) verified(ctx context.Context, s *Session, id UserID, k Kind, addr
 			return err
 		}
 		switch {
+		case k == Email && u.Source != LocalSource: // the source alone says what it is
 		case k == Email && (u.Email == address || u.Email == ""):
 			if u.Email == "" && s.Complete {
 				u.EmailChanged = g.now() // as if it had been changed (AC-165)

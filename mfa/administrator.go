@@ -80,14 +80,21 @@ func (g *Gate) Administrator(ctx context.Context, at *Place, id SessionID, of Or
 		// The configuration says that nobody has a second factor (rule B2).
 	case p.Off:
 		return nil, &ProofError{}
-	case !newestProofWithin(s, u, verifiable(p, u), g.now(), g.cfg.Absolute):
+	case !provenWithin(s, u, p, g.now(), g.cfg.Absolute):
 		// report_only, a remembered browser: they open apps, and not this. Nor does the
 		// mailbox that signed in, a second time (rule B27).
 		return nil, &ProofError{Kinds: verifiable(p, u)}
-	case change && !newestProofWithin(s, u, verifiable(p, u), g.now(), AdminProofLife):
+	case change && !provenWithin(s, u, p, g.now(), AdminProofLife):
 		return nil, &ProofError{Kinds: verifiable(p, u)}
 	}
 	return a, nil
+}
+
+// provenWithin reports whether a second factor was proven within that time, here or at the
+// identity source, where that is believed and says when.
+func provenWithin(s *Session, u *User, p *Policy, now time.Time, most time.Duration) bool {
+	return newestProofWithin(s, u, verifiable(p, u), now, most) ||
+		s.Provided.Kind == Provided && !s.Provided.At.IsZero() && s.Provided.recent(now, most)
 }
 
 // API keys: "sg_", the ID, "_", and 256 random bits.

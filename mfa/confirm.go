@@ -98,7 +98,7 @@ func (g *Gate) confirmSession(ctx context.Context, id SessionID) {
 	switch {
 	case errors.Is(err, ErrDisabled):
 		err = g.endOfSource(ctx, u)
-		g.record(ctx, nil, s, u, Event{Name: EventEndSessions, OK: err == nil, Reason: "disabled_at_source", Detail: u.Source})
+		g.record(ctx, nil, s, u, Event{Name: EventEndSessions, OK: err == nil, Reason: reasonOf(ErrDisabled), Detail: "disabled at " + u.Source})
 		return
 	case err == nil:
 		err = g.confirmed(ctx, s, u, src, said)

@@ -30,30 +30,31 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonNone         Reason = ""
-	ReasonNoPolicy     Reason = "no_policy"       // no valid policy: a fault of ours refuses
-	ReasonUnknownHost  Reason = "unknown_host"    // no protected host is meant
-	ReasonDisabled     Reason = "user_disabled"   // an administrator disabled the user
-	ReasonNoSession    Reason = "no_session"      // nobody is signed in
-	ReasonOtherUser    Reason = "other_user"      // the session is another user's (rule B26)
-	ReasonExpired      Reason = "session_expired" // its time is over
-	ReasonNotVerified  Reason = "not_verified"    // the second factor is owed (rule B19)
-	ReasonNothingSetUp Reason = "nothing_set_up"  // a factor is required and none enrolled (rule B7)
-	ReasonPrompt       Reason = "prompt"          // the policy prompts for one (rule B7)
-	ReasonOnlyCodes    Reason = "only_codes"      // nothing primary is usable (rules B16, B24)
-	ReasonNoCodes      Reason = "no_codes"        // backup codes are owed (rules B14, B23)
-	ReasonHalfDone     Reason = "half_done"       // the sign-in was not finished
-	ReasonTooOld       Reason = "too_old"         // fresh (rule B30)
-	ReasonTooWeak      Reason = "too_weak"        // factors, phishing_resistant (rule B30)
-	ReasonNeedsFactor  Reason = "needs_factor"    // the factor the route needs is not enrolled (rule B30)
-	ReasonCannotBeHere Reason = "cannot_be_here"  // … and cannot exist here (rule B30)
-	ReasonBypass       Reason = "bypass"          // the route asks nothing
-	ReasonNotMember    Reason = "not_member"      // the route is an organization's (rule B5)
-	ReasonAddAnother   Reason = "add_another"     // a further factor is offered (rule B12)
-	ReasonSameChannel  Reason = "same_channel"    // it proved the first factor already (rule B27)
-	ReasonBypassed     Reason = "bypassed"        // an administrator's bypass leads to set-up (rule B29)
-	ReasonReportOnly   Reason = "report_only"     // it would have been asked (rule B18)
-	ReasonOff          Reason = "off"             // 2-step verification is off (rule B2)
+	ReasonNone           Reason = ""
+	ReasonNoPolicy       Reason = "no_policy"       // no valid policy: a fault of ours refuses
+	ReasonUnknownHost    Reason = "unknown_host"    // no protected host is meant
+	ReasonDisabled       Reason = "user_disabled"   // an administrator disabled the user
+	ReasonNoSession      Reason = "no_session"      // nobody is signed in
+	ReasonOtherUser      Reason = "other_user"      // the session is another user's (rule B26)
+	ReasonExpired        Reason = "session_expired" // its time is over
+	ReasonNotVerified    Reason = "not_verified"    // the second factor is owed (rule B19)
+	ReasonNothingSetUp   Reason = "nothing_set_up"  // a factor is required and none enrolled (rule B7)
+	ReasonPrompt         Reason = "prompt"          // the policy prompts for one (rule B7)
+	ReasonOnlyCodes      Reason = "only_codes"      // nothing primary is usable (rules B16, B24)
+	ReasonNoCodes        Reason = "no_codes"        // backup codes are owed (rules B14, B23)
+	ReasonHalfDone       Reason = "half_done"       // the sign-in was not finished
+	ReasonTooOld         Reason = "too_old"         // fresh (rule B30)
+	ReasonTooWeak        Reason = "too_weak"        // factors, phishing_resistant (rule B30)
+	ReasonNeedsFactor    Reason = "needs_factor"    // the factor the route needs is not enrolled (rule B30)
+	ReasonCannotBeHere   Reason = "cannot_be_here"  // … and cannot exist here (rule B30)
+	ReasonBypass         Reason = "bypass"          // the route asks nothing
+	ReasonNotMember      Reason = "not_member"      // the route is an organization's (rule B5)
+	ReasonAddAnother     Reason = "add_another"     // a further factor is offered (rule B12)
+	ReasonSameChannel    Reason = "same_channel"    // it proved the first factor already (rule B27)
+	ReasonBypassed       Reason = "bypassed"        // an administrator's bypass leads to set-up (rule B29)
+	ReasonReportOnly     Reason = "report_only"     // it would have been asked (rule B18)
+	ReasonNotEstablished Reason = "not_established" // nobody was, before the gate, and nothing else signs in (rule B26)
+	ReasonOff            Reason = "off"             // 2-step verification is off (rule B2)
 )
 
 // Decision is the answer for one request or one step of a flow. The zero value
@@ -84,6 +85,9 @@ type Input struct {
 	Place   *Place   // where the request is; nil: an unknown host
 	Session *Session // nil: nobody is signed in
 	Subject *Subject // the session's user
+	// OnlyEstablished says that nobody signs in but by an identity that was established
+	// before the gate, so that a page for signing in would have nothing to offer.
+	OnlyEstablished bool
 }
 
 // Decide says what a request with this input must meet next. It is total, looks
@@ -109,6 +113,8 @@ func Decide(in Input, now time.Time) Decision {
 		return Decision{Reason: ReasonDisabled}
 	}
 	switch {
+	case (s == nil || u == nil) && in.OnlyEstablished && in.Place.Established == (Claim{}):
+		return Decision{Reason: ReasonNotEstablished}
 	case s == nil || u == nil:
 		return Decision{Action: SignIn, Reason: ReasonNoSession}
 	case s.User != u.ID:

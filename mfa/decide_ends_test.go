@@ -112,7 +112,7 @@ func TestDecide_EveryWayEnds(t *testing.T) {
 			for _, club := range clubs {
 				for _, place := range []*Place{testPlace, &plainHTTP, &elsewhere} {
 					for _, held := range [][]Kind{nil, {TOTP}, {Passkey}, {Email}, {BackupCode}, {TOTP, Email}, {"retina"}} {
-						for _, how := range []string{"", "bypass", "remembered"} {
+						for _, how := range []string{"", "bypass", "remembered", "provided"} {
 							for bits := range 16 {
 								s := newScene().holds(held...).enables(factors.List()...)
 								s.place = place
@@ -129,6 +129,8 @@ func TestDecide_EveryWayEnds(t *testing.T) {
 								switch how {
 								case "bypass":
 									s.bypassed()
+								case "provided":
+									s.provided(time.Hour, false)
 								case "remembered":
 									s.remembered(time.Hour, held...)
 								}
@@ -152,7 +154,7 @@ func TestDecide_EveryWayEnds(t *testing.T) {
 			}
 		}
 	}
-	if cells < 90_000 {
+	if cells < 120_000 {
 		t.Errorf("the walk has %d cells; did a dimension get lost?", cells)
 	}
 }

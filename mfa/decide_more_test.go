@@ -35,6 +35,12 @@ func (s *scene) remembered(age time.Duration, kinds ...Kind) *scene {
 	return s
 }
 
+// provided says that the identity source asked for a second factor, so long ago.
+func (s *scene) provided(age time.Duration, strong bool) *scene {
+	s.session.Provided = Proof{Kind: Provided, At: testNow.Add(-age), PhishingResistant: strong}
+	return s
+}
+
 func (s *scene) bypassed() *scene    { s.session.Bypassed = true; return s }
 func (s *scene) reportOnly() *scene  { s.policy.ReportOnly = true; return s }
 func (s *scene) letters() *scene     { return s.enables(Passkey, TOTP, SMS, Email) }

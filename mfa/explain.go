@@ -90,6 +90,10 @@ var rules = map[Reason]words{
 		"Nobody was signed in.",
 		"Sign in.",
 	},
+	ReasonNotEstablished: {
+		"People are signed in there by what stands before the gateway, which had established nobody.",
+		"Look why it did not: an authenticator that is missing, stands behind mfa, or lets requests pass without an identity.",
+	},
 	ReasonOtherUser: {
 		"The session belonged to another user than the one who came with it. A proof counts for whoever made it, and for nobody else.",
 		"NAME signs in.",

@@ -6,3 +6,6 @@ var CleanEmail = cleanEmail
 
 // FactorKey is for tests that lock a factor without fifty wrong tries.
 var FactorKey = factorKey
+
+// AwaitConfirmations returns when nothing waits to be confirmed.
+func (g *Gate) AwaitConfirmations() { g.confirming.all.Wait() }

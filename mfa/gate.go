@@ -351,6 +351,13 @@ func (g *Gate) settle(ctx context.Context, at *Place, old SessionID, s *Session,
 	if err != nil {
 		return nil, err
 	}
+	if old != "" && !s.Source.Due.IsZero() {
+		// The source may have confirmed the session since it was loaded, and what is kept
+		// for it then is good once.
+		if newest, err := g.cfg.Store.Session(ctx, old); err == nil {
+			s.Source = newest.Source
+		}
+	}
 	s.ID = NewSessionID()
 	s.LastSeen = now
 	// Codes on their way end with the ID that asked for them. The copy that was loaded

@@ -84,7 +84,8 @@ func (w Ways) firsts(at *Place, u *User, now time.Time) []Proof {
 		}
 	}
 	for _, c := range u.Credentials {
-		if c.Kind == Passkey && at.RPID != "" && c.RPID == at.RPID {
+		// Of other sources, the source is asked besides: that is a first factor of its own.
+		if c.Kind == Passkey && u.Source == LocalSource && at.RPID != "" && c.RPID == at.RPID {
 			list = append(list, Proof{Kind: Passkey, Credential: c.ID, At: now, UserVerified: true, PhishingResistant: true}) // rule B28
 		}
 	}

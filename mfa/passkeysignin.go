@@ -50,6 +50,10 @@ func (g *Gate) BeginPasskeySignIn(ctx context.Context, at *Place) (*Ceremony, er
 // ErrCloned, *ThrottledError.
 func (g *Gate) FinishPasskeySignIn(ctx context.Context, at *Place, ceremony string, answer []byte) (*Outcome, error) {
 	u, cred, r, err := g.spendSignIn(ctx, at, ceremony, answer)
+	var source SourceSession
+	if err == nil && u.Source != LocalSource {
+		u, source, err = g.vouched(ctx, u)
+	}
 	g.record(ctx, at, nil, u, Event{Name: EventSignIn, OK: err == nil, Reason: reasonOf(err), Factor: Passkey})
 	if err != nil {
 		if errors.Is(err, ErrCloned) {
@@ -60,7 +64,32 @@ func (g *Gate) FinishPasskeySignIn(ctx context.Context, at *Place, ceremony stri
 	g.uncount(ctx, r) // only failures count against a network
 	proof := Proof{Kind: Passkey, Credential: cred, At: g.now(), UserVerified: true, PhishingResistant: true}
 	// Decide leaves the second one out where the policy excludes passkeys.
-	return g.begin(ctx, at, u, start{first: proof, proofs: []Proof{proof}})
+	return g.begin(ctx, at, u, start{first: proof, proofs: []Proof{proof}, source: source})
+}
+
+// vouched asks the identity source of a user who came by a passkey of ours whether they
+// still stand there. A source that cannot say so lets nobody in beside it, or who was
+// disabled there could come in here for ever (AC-179). ErrRejected.
+func (g *Gate) vouched(ctx context.Context, u *User) (*User, SourceSession, error) {
+	src := g.sourceNamed(u.Source)
+	if src.standing() == nil {
+		return u, SourceSession{}, fmt.Errorf("%w: %s is to be asked first", ErrRejected, u.Source)
+	}
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	id, err := src.standing().Standing(ctx, u.Subject, nil)
+	if err != nil {
+		return u, SourceSession{}, fmt.Errorf("%w: asking %s: %w", ErrRejected, u.Source, err)
+	}
+	heard, err := g.hear(u.Source, id)
+	if err != nil || heard.subject != u.Subject {
+		return u, SourceSession{}, errors.Join(ErrRejected, err)
+	}
+	after, err := g.bring(ctx, u, heard)
+	if err == nil && (after.Disabled || after.Generation != u.Generation) {
+		err = ErrRejected
+	}
+	return after, g.sourceSession(src, id), err
 }
 
 func (g *Gate) spendSignIn(ctx context.Context, at *Place, ceremony string, answer []byte) (*User, CredentialID, reservation, error) {

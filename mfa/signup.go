@@ -94,13 +94,17 @@ func (g *Gate) BeginSignUp(ctx context.Context, at *Place, in SignUpInput) (*Out
 		return out, nil, err
 	}
 	u, err := g.userByKey(ctx, AddressKey(c.Kind, c.Address))
-	if err == nil && u == nil {
-		// The address is what the account would be called; somebody of another source
-		// may be called so.
-		u, err = g.userByKey(ctx, NameKey(c.Address))
-	}
 	if err != nil {
 		return nil, nil, err
+	}
+	// The address is what the account would be called, and somebody of another source may
+	// be called so. It is looked up whatever the first has found (AC-116).
+	named, err := g.userByKey(ctx, NameKey(c.Address))
+	if err != nil {
+		return nil, nil, err
+	}
+	if u == nil {
+		u = named
 	}
 	l := g.letter(at, nil, LetterSignUp, c.Kind, c.Address)
 	if u != nil {

@@ -130,7 +130,8 @@ type StandingSource interface {
 	// Standing returns what the source says of the subject now, ErrDisabled where it has
 	// disabled or removed them or ended their session, and any other error where it
 	// could not tell. kept is the newest Identity.Kept of the session; the Kept of the
-	// answer replaces it, unless that is empty.
+	// answer replaces it, unless that is empty. It is empty where the person comes by a
+	// passkey of ours: a source that cannot tell without it answers an error.
 	Standing(ctx context.Context, subject string, kept Secret) (*Identity, error)
 }
 

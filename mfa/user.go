@@ -198,6 +198,7 @@ func (u *User) reaches(k Kind, address string) bool {
 type Subject struct {
 	ID            UserID
 	Source        string
+	SourceSubject string // the source's own name for the person (Identity.Subject)
 	Name          string
 	DisplayName   string
 	Email         string // verified, or empty (rule B38)
@@ -246,7 +247,7 @@ func (u *User) memberships() []OrganizationID {
 // AsSubject returns the secret-free view of u.
 func (u *User) AsSubject() *Subject {
 	s := &Subject{
-		ID: u.ID, Source: u.Source, Name: u.Name, DisplayName: u.DisplayName,
+		ID: u.ID, Source: u.Source, SourceSubject: u.Subject, Name: u.Name, DisplayName: u.DisplayName,
 		Groups: u.Groups, Organizations: u.memberships(), Admin: u.Admin, Disabled: u.Disabled, Generation: u.Generation, OptedOut: u.OptedOut,
 		EverEnrolled: u.EverEnrolled, SkippedPrompt: u.SkippedPrompt,
 		SkippedCodes: u.SkippedCodes, GraceStarted: u.GraceStarted,

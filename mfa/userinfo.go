@@ -12,7 +12,6 @@ import (
 // UserInfo is one user as administrators see it: no secret is in it.
 type UserInfo struct {
 	ID            UserID           `json:"id"`
-	Source        string           `json:"source"` // the identity source
 	Name          string           `json:"name"`
 	DisplayName   string           `json:"display_name,omitempty"`
 	Email         string           `json:"email,omitempty"`
@@ -21,6 +20,9 @@ type UserInfo struct {
 	PhoneVerified bool             `json:"phone_verified"`
 	Groups        []string         `json:"groups,omitempty"`
 	Organizations []OrganizationID `json:"organizations,omitempty"` // by hand or by invitation
+	Source        string           `json:"source,omitempty"`        // the identity source that they sign in at
+	// BySource are the organizations that the source says they are a member of.
+	BySource []OrganizationID `json:"organizations_by_source,omitempty"`
 	// ByAddress are the organizations whose domain the verified address has.
 	ByAddress  []OrganizationID `json:"organizations_by_address,omitempty"`
 	Admin      bool             `json:"admin"`
@@ -28,7 +30,7 @@ type UserInfo struct {
 	AdminOf    []OrganizationID `json:"admin_of,omitempty"`
 	Disabled   bool             `json:"disabled"`
 	Locked     bool             `json:"locked"`  // until an administrator unlocks them
-	Invited    bool             `json:"invited"` // never chose a password
+	Invited    bool             `json:"invited"` // never chose a password, where their accounts are kept here
 	OptedOut   bool             `json:"opted_out"`
 	Skipped    bool             `json:"skipped"`
 	Created    time.Time        `json:"created"`
@@ -276,8 +278,9 @@ func (a *Administration) seen(list []OrganizationID) []OrganizationID {
 
 func (a *Administration) userInfo(u *User) UserInfo {
 	info := UserInfo{
-		ID: u.ID, Source: u.Source, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
+		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, Verified: u.EmailVerified,
 		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: a.seen(u.Organizations), Admin: u.Admin, Auditor: u.Auditor, AdminOf: a.seen(u.AdminOf), Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: u.Source == LocalSource && len(u.Password) == 0,
+		Source: u.Source, BySource: a.seen(u.SourceOrganizations),
 		OptedOut: u.OptedOut, Skipped: u.SkippedPrompt != "", Created: u.Created, LastSignIn: u.LastSignIn, LastHost: u.LastHost,
 		Factors: []FactorInfo{}, Beyond: errors.Is(a.may(ChangeUsers, u), ErrRole),
 	}

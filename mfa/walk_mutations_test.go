@@ -63,7 +63,7 @@ var mutations = []mutation{
 	{"B23", "the last code proves nothing", "enroll.go", "codes != nil && codes.Left == 0 {", "codes != nil && codes.Left == 0 && false {"},
 	{"B24", "codes alone are enough", "decide.go", "if (w.usable&PrimaryKinds == 0 || further) &&", "if (w.usable == 0 || further) &&"},
 	{"B27", "the channel of the first factor proves the second", "session.go", "return address != \"\" && s.First.Kind == k && s.First.Address == address", "return false"},
-	{"B28", "a passkey is one factor", "passkeysignin.go", "start{first: proof, proofs: []Proof{proof}}", "start{first: proof}"},
+	{"B28", "a passkey is one factor", "passkeysignin.go", "start{first: proof, proofs: []Proof{proof}, source: source}", "start{first: proof, source: source}"},
 	{"B29", "a remembered device satisfies more than require", "decide.go", "if proof.Remembered && !p.Need.onlyRequired() {", "if false {"},
 	{"B29", "a remembered device stands for ever", "policy.go", "p.RememberDevice > 0 && within(now.Sub(proven), p.RememberDevice)", "p.RememberDevice > 0"},
 	{"B29", "organizations cannot forbid it", "policy.go", "if o.NoRemembering {", "if false {"},

@@ -35,9 +35,9 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventRemember:       {"event.remember", "event.remember"},
 	mfa.EventForget:         {"event.forget", "event.forget"},
 	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
+	mfa.EventSource:         {"event.source", "event.source.no"},
 	mfa.EventProfile:        {"event.profile", "event.profile.no"},
 	mfa.EventKey:            {"event.api_key", "event.api_key.no"},
-	mfa.EventSource:         {"event.source", "event.source"},
 	mfa.EventEventsLost:     {"event.events_lost", "event.events_lost"},
 }
 
@@ -56,6 +56,7 @@ func (v *visit) eventText(e *mfa.Event) string {
 	case "":
 	case mfa.Password:
 		text = v.T("event.with", "event", text, "what", v.T("account.password"))
+	case mfa.Redirected, mfa.Claimed: // the source stands beside it
 	default:
 		text = v.T("event.with", "event", text, "what", v.kind(e.Factor))
 	}
@@ -129,6 +130,7 @@ var reasonWords = map[mfa.Reason]string{
 	mfa.ReasonBypassed:         "reason.bypassed",
 	mfa.ReasonReportOnly:       "reason.report_only",
 	mfa.ReasonOff:              "reason.off",
+	mfa.ReasonNotEstablished:   "reason.not_established",
 	mfa.ReasonPlainHTTP:        "reason.plain_http",
 	mfa.ReasonIPAddress:        "reason.ip_address",
 	mfa.ReasonOtherHost:        "reason.other_host",

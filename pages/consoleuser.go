@@ -105,7 +105,7 @@ func (c *console) mayChange(u *mfa.UserInfo, page *userPage) bool {
 	if u.Skipped {
 		do("reset-skip", c.T("console.do.reset_skip"), false)
 	}
-	if c.who.Actor.Organization == "" && !u.Invited && (u.Source == mfa.LocalSource || u.Source == "") {
+	if c.who.Actor.Organization == "" && !u.Invited && u.Source == mfa.LocalSource {
 		do("password", c.T("console.do.password"), false)
 	}
 	if u.Invited {
@@ -260,6 +260,9 @@ func (c *console) memberGrid(u *mfa.UserInfo) grid {
 			row[2].Actions = []rowAction{c.rowAction(c.T("account.remove"), string(of), c.change(u.ID, "leave", string(of)), true)}
 		}
 		g.Rows = append(g.Rows, gridRow{row})
+	}
+	for _, of := range u.BySource {
+		g.Rows = append(g.Rows, gridRow{[]cell{{Text: string(of), Href: c.link("admin/organization", paramID, string(of))}, {Text: c.T("console.member.by_source", "source", u.Source)}, {}}})
 	}
 	for _, of := range u.ByAddress {
 		if c.who.Actor.Organization != "" && of != c.who.Actor.Organization {

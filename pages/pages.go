@@ -94,14 +94,14 @@ func New(cfg Config) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making pages: %w", err)
 	}
-	if p.words, err = loadWords(); err != nil {
+	if p.words, err = texts(); err != nil {
 		return nil, fmt.Errorf("making pages: %w", err)
 	}
 	if p.assets, err = loadAssets(cfg.Brand, colours); err != nil {
 		return nil, fmt.Errorf("making pages: %w", err)
 	}
 	p.brand = newBrand(cfg.Brand, p.assets)
-	if p.sheets, err = parseSheets(); err != nil {
+	if p.sheets, err = sheets(); err != nil {
 		return nil, fmt.Errorf("making pages: %w", err)
 	}
 	p.routes = map[string]route{

@@ -85,6 +85,9 @@ func (v *visit) refused(d mfa.Decision) {
 		// Whether there is such an organization, and which, is nobody's business who is
 		// not in it (rule B5).
 		m.Text = []string{v.T("not_member.text", "place", v.req.Place.Host), v.T("not_member.ask", "support", v.helper())}
+	case mfa.ReasonNotEstablished:
+		// There is no session to look at or to end.
+		m.Text, m.Actions = []string{v.T("not_established.text", "place", v.req.Place.Host), v.T("not_established.how", "place", v.req.Place.Host, "support", v.helper())}, nil
 	case mfa.ReasonSameChannel:
 		m.Heading, m.Text = v.T("same_channel.title"), []string{v.T("same_channel.text"), v.T("same_channel.how", "support", v.helper())}
 		m.Actions = []action{{Href: v.Href("sign-out"), Label: v.T("verify.use_password")}}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/secondgate/secondgate/internal/web"
 )
@@ -16,6 +17,10 @@ import (
 var templateFiles embed.FS
 
 // parseSheets parses every page within the layout.
+// sheets are the templates, which are the same for every configuration: what html/template
+// finds out about them at their first use need not be found out again after a reload.
+var sheets = sync.OnceValues(parseSheets)
+
 func parseSheets() (map[string]*template.Template, error) {
 	base, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/icons.html", "templates/campaign.html", "templates/console.html")
 	if err != nil {

@@ -101,10 +101,6 @@ func init() {
 			established(w)
 			w.gate.err = mfa.ErrNameTaken
 		})},
-		{"established-out", 200, getting("/.mfa/sign-in?again=out", func(w *world) {
-			from(ownAccounts, frontDoor)(w)
-			established(w)
-		})},
 		{"signed-out-elsewhere", 200, getting("/.mfa/sign-out?done=1", from(acmeID))},
 		{"signing-out-there", 200, posting("/.mfa/sign-out"+rd, nil, func(w *world) {
 			ofSource("acme", acmeID)(w)

@@ -47,19 +47,25 @@ func (v *visit) sourceNamed(name string) string {
 	return name
 }
 
-// usableSources are the sources that whoever asks can sign in at, in their order: what
-// nobody has established before the gate is none. Where a page of ours waits for them to
-// sign in again, it is the one that they come from (rule B15).
+// usableSources are the sources that whoever asks can sign in at, in their order. Whom
+// something before the gate has established can be nobody else (rule B26), and what has
+// established nobody is no way in. Where a page of ours waits for somebody to sign in
+// again, it is the source that they come from (rule B15).
 func (v *visit) usableSources() []mfa.SourceInfo {
 	var list []mfa.SourceInfo
+	own := ""
+	if v.view != nil && v.want != "" {
+		own = v.view.Subject.Source
+	}
 	for _, s := range v.p.gate.SignInSources() {
-		usable := s.Kind != mfa.ByClaim || v.established(s)
-		switch own := v.view != nil && v.want != "" && s.Name == v.view.Subject.Source; {
-		case own && usable:
+		switch {
+		case v.established(s):
 			return []mfa.SourceInfo{s}
-		case own:
+		case s.Name == own && s.Kind == mfa.ByClaim:
 			return nil
-		case usable:
+		case s.Name == own:
+			list, own = []mfa.SourceInfo{s}, "-" // no source has that name
+		case s.Kind != mfa.ByClaim && own != "-":
 			list = append(list, s)
 		}
 	}
@@ -121,22 +127,15 @@ func (v *visit) formSource() (string, bool) {
 func (v *visit) signInAtOnce() bool {
 	sources := v.usableSources()
 	if len(sources) == 0 {
-		v.nobodyEstablished()
+		v.refused(mfa.Decision{Reason: mfa.ReasonNotEstablished})
 		return true
 	}
 	first := sources[0]
-	for _, s := range sources {
-		if v.established(s) {
-			first = s
-		}
-	}
-	// Who has chosen, or has just signed out, is not taken further unasked.
-	chosen := v.query.Get(paramSource) != "" || v.query.Get(paramAgain) == againOut || v.query.Get(paramAgain) == againOther
 	switch {
 	case !v.navigates():
-	case first.Kind == mfa.ByClaim && (!chosen || len(sources) == 1):
+	case first.Kind == mfa.ByClaim:
 		return v.signInEstablished(first)
-	case first.Kind == mfa.ByRedirect && len(sources) == 1 && !chosen && v.want == "" && v.query.Get(paramAgain) == "" && !v.fromOurPage():
+	case first.Kind == mfa.ByRedirect && len(sources) == 1 && v.want == "" && v.query.Get(paramAgain) == "" && !v.fromOurPage():
 		if v.goesRound() {
 			v.circled = true
 			return false
@@ -193,15 +192,6 @@ func (v *visit) signInEstablished(s mfa.SourceInfo) bool {
 	return true
 }
 
-// nobodyEstablished tells whoever could sign in only by what stands before the gate, and
-// did not.
-func (v *visit) nobodyEstablished() {
-	v.message(http.StatusForbidden, messagePage{
-		Heading: v.T("nobody.title"), Context: true, Text: []string{v.T("nobody.text"), v.T("nobody.ask", "support", v.helper())},
-		Actions: []action{{Href: v.onward(), Label: v.T("try_again")}},
-	})
-}
-
 // sourceFailed says why a sign-in at a source led nowhere, and what to do. Nothing of what
 // the source has sent is shown (AC-133).
 func (v *visit) sourceFailed(s mfa.SourceInfo, err error) {
@@ -244,7 +234,7 @@ func (v *visit) sourceFailed(s mfa.SourceInfo, err error) {
 	m.Actions = []action{{Href: v.signInAddress(s), Label: v.T("try_again")}}
 	if v.view != nil && v.want == "" {
 		m.Actions = []action{{Href: v.onward(), Label: v.T("go.on", "place", v.req.Place.Host)}}
-	} else if len(v.p.gate.SignInSources()) > 1 {
+	} else if len(v.usableSources()) > 1 {
 		m.Actions = append(m.Actions, action{Href: v.href("sign-in", paramAgain, againOther), Label: v.T("source.other")})
 	}
 	v.message(status, m)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,12 +90,15 @@ func show(t *testing.T, theme, lang string) *httptest.Server {
 	for _, s := range scenes {
 		mux.HandleFunc("/"+s.name, func(rw http.ResponseWriter, _ *http.Request) {
 			w := newWorld(t, acme)
-			for i, l := range w.pages.words.list {
+			words := *w.pages.words // every world's
+			words.list = slices.Clone(words.list)
+			for i, l := range words.list {
 				if l.Tag == lang {
 					// Nothing is said about languages by these requests: the first serves.
-					w.pages.words.list[0], w.pages.words.list[i] = l, w.pages.words.list[0]
+					words.list[0], words.list[i] = l, words.list[0]
 				}
 			}
+			w.pages.words = &words
 			a := s.show(t, w)
 			for name, values := range a.Header {
 				if name != "Strict-Transport-Security" && name != "Set-Cookie" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"sync"
 
 	xlanguage "golang.org/x/text/language"
 )
@@ -34,6 +35,9 @@ type catalogue struct {
 	list    []*language
 	matcher xlanguage.Matcher
 }
+
+// texts are the words of every language, read once. They must not be changed.
+var texts = sync.OnceValues(loadWords)
 
 func loadWords() (*catalogue, error) {
 	c := &catalogue{}

@@ -65,7 +65,7 @@ func newCache(size int) (*cache, error) {
 	return c, nil
 }
 
-// entry is one verified session. All but seen and written is fixed once it is in
+// entry is one verified session. All but seen, written and sent is fixed once it is in
 // the cache. With many sessions in use, a hit costs what it costs to fetch the
 // entry from memory, so all that a hit and a decision read lies in one piece.
 type entry struct {
@@ -82,13 +82,14 @@ type entry struct {
 	subject mfa.Subject
 	held    [3]mfa.Held
 	stale   View // the same as view, but for the mark
+	sent    sent
 }
 
 func newEntry(token, scope string, v View, ep epoch, now, stored time.Time) *entry {
 	e := &entry{token: token, scope: shared(scope), epoch: ep, loaded: now, session: *v.Session, subject: *v.Subject}
 	e.session.Source.Kept = nil // a secret of the source, and of no use to a request
 	e.draw()
-	e.view = View{Session: &e.session, Subject: &e.subject, Stale: v.Stale}
+	e.view = View{Session: &e.session, Subject: &e.subject, Stale: v.Stale, asserted: &e.sent}
 	e.stale = e.view
 	e.stale.Stale = true
 	e.seen.Store(now.UnixNano())

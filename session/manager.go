@@ -55,6 +55,8 @@ type View struct {
 	// Stale says that the store could not be asked when it should have been. The
 	// session goes on for a minute; routes that want fresh proofs must refuse.
 	Stale bool
+
+	asserted *sent // where assertions of it are kept; nil: nowhere
 }
 
 // Manager issues and verifies tokens. It is safe for concurrent use.

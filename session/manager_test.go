@@ -339,6 +339,7 @@ func TestVerify_cached_allocates_nothing(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Now = nil })
 	s := w.session("alice", "s1")
 	s.Created, s.LastSeen, s.Expires = time.Now(), time.Now(), time.Now().Add(time.Hour)
+	s.Source.Due, s.Source.Until = time.Now().Add(time.Minute), time.Now().Add(time.Hour)
 	token := w.issue(s)
 	w.admitted(token)
 	ctx := context.Background()

@@ -27,7 +27,8 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"api", "guard", "identity/local", "internal/clock", "internal/related", "internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
+		"api", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
+		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -48,7 +49,10 @@ var allowed = map[string][]string{
 	"mfa/factor/totp":       {"mfa", "github.com/pquerna/otp"},
 	"mfa/mfatest":           {"mfa", "github.com/fxamacker/cbor/v2"},
 
-	"identity/local": {"internal/seal", "mfa", "golang.org/x/text"},
+	"identity/oidc":    {"internal/outbound", "mfa", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2"},
+	"identity/ldap":    {"mfa", "github.com/go-ldap/ldap/v3"},
+	"identity/proxied": {"mfa"},
+	"identity/local":   {"internal/seal", "mfa", "golang.org/x/text"},
 
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
@@ -62,6 +66,7 @@ var allowed = map[string][]string{
 
 	"internal/archtest": {},
 	"internal/clock":    {},
+	"internal/oidctest": {},
 	"internal/outbound": {},
 	"internal/qr":       {"github.com/boombuler/barcode"},
 	"internal/quote":    {},
@@ -69,7 +74,8 @@ var allowed = map[string][]string{
 	"internal/seal":     {"golang.org/x/crypto"},
 	"internal/web":      {},
 
-	"e2e": {},
+	"e2e":                     {},
+	"docs/examples/assertion": {},
 }
 
 // owned are the foreign libraries that belong to one package: their types show
@@ -86,8 +92,11 @@ var owned = map[string][]string{
 	"github.com/wneessen/go-mail":         {"sender/smtp"},
 	"github.com/prometheus/client_golang": {"caddymodule"},
 	"go.opentelemetry.io/otel":            {"caddymodule"},
+	"github.com/go-ldap/ldap/v3":          {"identity/ldap"},
 	"golang.org/x/crypto/argon2":          {"internal/seal"},
 	"github.com/getkin/kin-openapi":       {"api/apitest"},
+	"github.com/coreos/go-oidc/v3":        {"identity/oidc"},
+	"golang.org/x/oauth2":                 {"identity/oidc"},
 }
 
 // forbidden are imports that nobody may have.

@@ -72,10 +72,14 @@ func newUser(name string) *mfa.User {
 	}
 }
 
-// namesake is another user of that name, without factors.
+// namesake is another user of that name, without factors. At a source other than the local
+// accounts it is the subject that is the same: a user name is one over all sources.
 func namesake(name, source string) *mfa.User {
 	u := newUser(name)
 	u.ID, u.Handle, u.Source, u.Credentials = "id-2", []byte("handle-2"), source, nil
+	if source != mfa.LocalSource {
+		u.Name = name + ".of." + source
+	}
 	return u
 }
 

@@ -68,11 +68,32 @@ var users = []test{
 	{"one_subject_at_two_sources_is_two_users", func(t *testing.T, s mfa.Store) {
 		must(t, s.CreateUser(ctx, newUser("alice")))
 		other := namesake("alice", "ldap")
-		other.Name = "alice.of.ldap" // the name is one over all sources
 		must(t, s.CreateUser(ctx, other))
 		got, err := s.UserByKey(ctx, mfa.SubjectKey("ldap", "alice"))
 		must(t, err)
 		same(t, got, other)
+	}},
+	{"one_user_name_is_one_over_all_sources", func(t *testing.T, s mfa.Store) {
+		must(t, s.CreateUser(ctx, newUser("alice")))
+		other := namesake("other", "ldap")
+		other.Name = "alice"
+		wantErr(t, s.CreateUser(ctx, other), mfa.ErrTaken)
+		other.Name = "bob"
+		must(t, s.CreateUser(ctx, other))
+		wantErr(t, s.CreateUser(ctx, newUser("bob")), mfa.ErrTaken)
+		got, err := s.UserByKey(ctx, mfa.NameKey("bob"))
+		must(t, err)
+		same(t, got, other)
+		rename := func(name string) error {
+			return s.UpdateUser(ctx, other.ID, func(u *mfa.User) error {
+				u.Name = name
+				return nil
+			})
+		}
+		wantErr(t, rename("alice"), mfa.ErrTaken)
+		must(t, rename("carol"))
+		must(t, s.CreateUser(ctx, newUser("bob"))) // the old name is free
+		wantErr(t, s.CreateUser(ctx, newUser("carol")), mfa.ErrTaken)
 	}},
 	{"a_change_is_kept", func(t *testing.T, s mfa.Store) {
 		must(t, s.CreateUser(ctx, newUser("alice")))
@@ -254,14 +275,14 @@ var users = []test{
 		must(t, err)
 		same(t, len(page), 0)
 	}},
-	{"two_users_of_one_name_are_both_listed", func(t *testing.T, s mfa.Store) {
-		must(t, s.CreateUser(ctx, newUser("alice")))
-		other := namesake("alice", "ldap")
-		other.Name = "alice.of.ldap" // the name is one over all sources
+	{"two_users_of_one_display_name_are_both_listed", func(t *testing.T, s mfa.Store) {
+		one, other := newUser("alice"), namesake("alice", "ldap")
+		one.DisplayName, other.DisplayName = "Doe", "Doe"
+		must(t, s.CreateUser(ctx, one))
 		must(t, s.CreateUser(ctx, other))
-		first, next, err := s.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, "", 1)
+		first, next, err := s.ListUsers(ctx, mfa.UserQuery{Search: "doe"}, "", 1)
 		must(t, err)
-		second, _, err := s.ListUsers(ctx, mfa.UserQuery{Search: "alice"}, next, 1)
+		second, _, err := s.ListUsers(ctx, mfa.UserQuery{Search: "doe"}, next, 1)
 		must(t, err)
 		if len(first) != 1 || len(second) != 1 || first[0].ID == second[0].ID {
 			t.Fatal("not both")
