@@ -42,7 +42,7 @@ func served(t *testing.T) []string {
 	}
 	for _, r := range p.Routes() {
 		method, name, _ := strings.Cut(r, " ")
-		list = append(list, method+" /.mfa/"+name)
+		list = append(list, method+" /.mfa/"+strings.ReplaceAll(name, "{source}", "none"))
 	}
 	programs, err := api.New(api.Config{Gate: struct{ api.Gate }{}, Guard: struct{ api.Guard }{}})
 	if err != nil {

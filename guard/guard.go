@@ -351,6 +351,21 @@ func (g *Guard) Waiting(r *http.Request, req *Request) string {
 	return id
 }
 
+// SetRedirect gives the browser the secret that binds a sign-in at another place to it.
+// It outlives the sign-in: another tab may be under way with the same one.
+func (g *Guard) SetRedirect(w http.ResponseWriter, req *Request, secret string) {
+	req.Cookies.Set(Plain(w), web.RedirectCookie, secret, 10*60)
+}
+
+// Redirect returns what SetRedirect gave, or "". Of two, one was planted: neither counts.
+func (g *Guard) Redirect(r *http.Request, req *Request) string {
+	secret, n := web.Find(r, req.Cookies.Name(web.RedirectCookie))
+	if n != 1 || len(secret) > 128 {
+		return ""
+	}
+	return secret
+}
+
 // ClearSession takes both cookies away.
 func (g *Guard) ClearSession(w http.ResponseWriter, req *Request) {
 	w = Plain(w)

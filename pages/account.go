@@ -16,6 +16,7 @@ type accountPage struct {
 	NoticesHref             string      // where they can be put away; "": not in this sign-in
 	UserName, Email, Phone  string
 	Member                  string // the organizations, in words
+	Source                  string // where the person signs in, in words; "": here
 	Score                   score
 	Campaign                *campaignBanner
 	Rows                    []factorRow
@@ -129,6 +130,9 @@ func (p *Pages) serveAccount(v *visit) {
 	page.UserName, page.Email, page.Phone = a.UserName, a.Email, a.Phone
 	if len(a.Organizations) > 0 {
 		page.Member = v.T("account.member", "list", strings.Join(a.Organizations, ", "))
+	}
+	if !a.Local && a.Subject != nil {
+		page.Source = v.T("account.source", "source", v.sourceNamed(a.Subject.Source))
 	}
 	page.LocalPassword, page.Required, page.Off, page.OptedOut = a.LocalPassword, a.Required, a.Off, a.OptedOut
 	page.Local, page.CanEmail, page.DisplayName, page.Verified = a.Local, a.CanEmail, a.DisplayName, a.EmailVerified

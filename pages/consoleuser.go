@@ -139,6 +139,9 @@ func (c *console) facts(u *mfa.UserInfo) []fact {
 		return []tag{{c.T("console.unconfirmed"), ""}}
 	}
 	add(c.T("console.fact.name"), u.Name)
+	if u.Source != mfa.LocalSource && u.Source != "" {
+		add(c.T("console.fact.source"), c.sourceNamed(u.Source))
+	}
 	add(c.T("console.fact.email"), u.Email, proven(u.Email, u.Verified)...)
 	add(c.T("console.fact.phone"), u.Phone, proven(u.Phone, u.PhoneVerified)...)
 	add(c.T("console.fact.groups"), strings.Join(u.Groups, ", "))

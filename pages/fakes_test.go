@@ -38,6 +38,7 @@ type fakeGate struct {
 	fakeSending
 
 	fakeStrangers
+	fakeSources
 	console *fakeConsole
 
 	handOnOf error
@@ -98,9 +99,9 @@ func (g *fakeGate) Skip(_ context.Context, at *mfa.Place, id mfa.SessionID) (*mf
 	return g.out()
 }
 
-func (g *fakeGate) SignOut(_ context.Context, at *mfa.Place, id mfa.SessionID, _ string) (string, error) {
-	g.call("SignOut", at, string(id))
-	return "", g.err
+func (g *fakeGate) SignOut(_ context.Context, at *mfa.Place, id mfa.SessionID, back string) (string, error) {
+	g.call("SignOut", at, string(id), back)
+	return g.there, g.err
 }
 
 func (g *fakeGate) HandOn(_ context.Context, at *mfa.Place, id mfa.SessionID, scope string, replaces mfa.SessionID) (*mfa.Outcome, error) {
@@ -319,6 +320,7 @@ type fakeGuard struct {
 	rejected   error
 
 	fakeWaiting
+	fakeRedirect
 }
 
 var testCookies = web.Cookies{Secure: true}

@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/secondgate/secondgate/guard"
@@ -13,6 +14,7 @@ import (
 // Gate is what the pages ask of the core. *mfa.Gate is one.
 type Gate interface {
 	signInGate
+	sourceGate
 	setUpGate
 	verifyGate
 	linkGate
@@ -33,6 +35,14 @@ type signInGate interface {
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
 	Skip(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Outcome, error)
 	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID, back string) (there string, err error)
+}
+
+type sourceGate interface {
+	SignInSources() []mfa.SourceInfo
+	BeginRedirect(ctx context.Context, at *mfa.Place, in mfa.RedirectInput) (*mfa.Redirection, error)
+	FinishRedirect(ctx context.Context, at *mfa.Place, source, browser string, answer url.Values) (out *mfa.Outcome, carry string, err error)
+	SignInEstablished(ctx context.Context, at *mfa.Place) (*mfa.Outcome, error)
+	SourceSignedOut(ctx context.Context, at *mfa.Place, source, token string) error
 }
 
 type setUpGate interface {
@@ -125,6 +135,7 @@ type Guard interface {
 	ClearSession(w http.ResponseWriter, req *guard.Request)
 	waitingGuard
 	portalGuard
+	redirectGuard
 }
 
 // portalGuard is the edge of the portal, and of those who come from it.
@@ -141,6 +152,12 @@ type portalGuard interface {
 type waitingGuard interface {
 	SetWaiting(w http.ResponseWriter, req *guard.Request, id string)
 	Waiting(r *http.Request, req *guard.Request) string
+}
+
+// redirectGuard keeps the secret that binds a sign-in at another place to this browser.
+type redirectGuard interface {
+	SetRedirect(w http.ResponseWriter, req *guard.Request, secret string)
+	Redirect(r *http.Request, req *guard.Request) string
 }
 
 var (

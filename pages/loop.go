@@ -22,8 +22,9 @@ const (
 // address unasked. A circle has to come through here: somebody who is not let in is
 // sent to us, and only a page of ours that finds nothing owed sends them back.
 type loops struct {
-	mu   sync.Mutex
-	seen map[bounce]*bounced
+	within time.Duration // 0: loopWindow
+	mu     sync.Mutex
+	seen   map[bounce]*bounced
 }
 
 // bounce is a session and the very address that it came to: a circle passes the same
@@ -45,11 +46,15 @@ func (l *loops) closes(b bounce, now time.Time) bool {
 	if l.seen == nil {
 		l.seen = make(map[bounce]*bounced)
 	}
+	within := l.within
+	if within == 0 {
+		within = loopWindow
+	}
 	at := l.seen[b]
-	if at == nil || now.Sub(at.since) >= loopWindow || now.Before(at.since) {
+	if at == nil || now.Sub(at.since) >= within || now.Before(at.since) {
 		if at == nil && len(l.seen) >= loopKeys {
 			for old, o := range l.seen {
-				if now.Sub(o.since) >= loopWindow {
+				if now.Sub(o.since) >= within {
 					delete(l.seen, old)
 				}
 			}

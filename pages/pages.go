@@ -25,9 +25,6 @@ type Config struct {
 	Gate  Gate
 	Guard Guard
 	Brand Brand
-	// Source is the identity source whose names and passwords the sign-in page
-	// takes; empty: mfa.LocalSource.
-	Source string
 	// LinkOrigin returns the origin that a link in a letter begins with. nil: the
 	// one that was asked, which is right only where nothing but hosts of ours gets
 	// here. A letter with a host of a stranger's choice gives its link away (AC-169).
@@ -53,7 +50,6 @@ type Pages struct {
 	gate   Gate
 	guard  Guard
 	brand  brand
-	source string
 	origin func(*mfa.Place) string
 	now    func() time.Time
 	logger *slog.Logger
@@ -62,7 +58,10 @@ type Pages struct {
 	assets *assets
 	sheets map[string]*template.Template
 	routes map[string]route
+	with   map[string]route // below "sign-in/with/NAME", NAME being an identity source
 	loops  loops
+	// began counts how often a browser was sent straight on to an identity source.
+	began loops
 
 	administer func(mfa.Actor) Administration
 	apps       func() []string
@@ -74,6 +73,9 @@ type Pages struct {
 // route is one page: which handler answers which method. nil: not that method.
 type route struct {
 	get, post func(*visit)
+	// call is a POST that another server makes: it has neither a cookie of ours nor the
+	// token of a form, and proves by what it sends who it is.
+	call func(*visit)
 }
 
 // New checks the configuration and parses every template, so that a mistake in
@@ -82,10 +84,7 @@ func New(cfg Config) (*Pages, error) {
 	if cfg.Gate == nil || cfg.Guard == nil {
 		return nil, errors.New("making pages: a gate and a guard are needed")
 	}
-	p := &Pages{gate: cfg.Gate, guard: cfg.Guard, source: cfg.Source, origin: cfg.LinkOrigin, now: cfg.Now, csrf: web.NewCSRF()}
-	if p.source == "" {
-		p.source = mfa.LocalSource
-	}
+	p := &Pages{gate: cfg.Gate, guard: cfg.Guard, origin: cfg.LinkOrigin, now: cfg.Now, csrf: web.NewCSRF()}
 	if p.origin == nil {
 		p.origin = func(at *mfa.Place) string { return at.Origin }
 	}
@@ -179,6 +178,12 @@ func New(cfg Config) (*Pages, error) {
 	if p.portal = cfg.Portal; p.portal != nil && (p.portal.Origin == "" || p.portal.Serves == nil) {
 		return nil, errors.New("making pages: the portal has no address, or knows no hosts")
 	}
+	p.with = map[string]route{
+		"":              {get: p.serveSignInWith},
+		"/callback":     {get: p.serveCallback},
+		"/back-channel": {call: p.callBackChannel},
+	}
+	p.began.within = time.Minute // the way there and back takes its time
 	if p.administer, p.apps, p.gates = cfg.Administration, cfg.Apps, cfg.Gates; p.administer != nil {
 		p.console = p.consoleRoutes()
 	}
@@ -221,8 +226,7 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 		p.assets.serve(w, r, req.HTTPS, file)
 		return
 	}
-	v := p.visit(w, r, req)
-	v.onConsole(console)
+	v := p.visit(w, r, req, console)
 	if console && !Serves(req.Path) && !req.Ambiguous {
 		v.outsideConsole()
 		return
@@ -231,7 +235,7 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 		p.serveConsole(v, page)
 		return
 	}
-	rt, ok := p.routes[name]
+	rt, ok := p.route(v, name)
 	if !ok || req.Ambiguous || console && !Serves(req.Path) {
 		v.notFound()
 		return
@@ -245,8 +249,11 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 		if v.ours() {
 			rt.post(v)
 		}
+	case r.Method == http.MethodPost && rt.call != nil:
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		rt.call(v)
 	default:
-		v.methodNotAllowed(rt.get != nil, rt.post != nil)
+		v.methodNotAllowed(rt.get != nil, rt.post != nil || rt.call != nil)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/secondgate/secondgate/guard"
-	"github.com/secondgate/secondgate/internal/web"
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/session"
 )
 
 // Portal is the host where people sign in for all the others.
@@ -25,18 +25,6 @@ const handOff = "hand-off"
 // local are the pages that a host serves itself where there is a portal: what is about its
 // own cookies. For all others it leads to the portal.
 var local = []string{"arrive", "sign-out", "preferences"}
-
-// onPortal reads what is said only at the portal: the way back is a whole address there.
-func (v *visit) onPortal() {
-	v.portal = v.console && v.p.portal != nil && v.req.Place.Origin == v.p.portal.Origin
-	if !v.portal {
-		return
-	}
-	v.rd, v.origin = "", ""
-	if origin, path, ok := web.AbsoluteReturnAddress(v.query.Get(paramReturn), v.p.portal.Serves); ok {
-		v.rd, v.origin = origin+path, origin
-	}
-}
 
 // path is what stands behind the origin in the address that the person goes to.
 func (v *visit) path() string { return v.rd[len(v.origin):] }
@@ -130,19 +118,15 @@ func (v *visit) handOn(id mfa.SessionID) (bool, error) {
 // sharedSession returns the domain's session that this browser holds, where this is the
 // portal, or mfa.ErrNoSession. It may be of somebody who was signed in before, and who signs
 // out means all of it.
-func (v *visit) sharedSession() (mfa.SessionID, error) {
+func (v *visit) sharedSession() (*session.View, error) {
 	if !v.portal {
-		return "", mfa.ErrNoSession
+		return nil, mfa.ErrNoSession
 	}
 	shared, ok := v.p.guard.Shared(v.req)
 	if !ok {
-		return "", mfa.ErrNoSession
+		return nil, mfa.ErrNoSession
 	}
-	view, err := v.p.guard.Session(v.r, shared)
-	if err != nil {
-		return "", err
-	}
-	return view.Session.ID, nil
+	return v.p.guard.Session(v.r, shared)
 }
 
 // clearShared takes the domain's cookie away, where this is the portal.
@@ -238,7 +222,7 @@ func (v *visit) goTo(to string) {
 		Heading: v.T("handoff.title", "place", v.place()), Text: []string{v.T("handoff.text")},
 		Actions: []action{{Href: to, Label: v.T("go.on", "place", v.place())}},
 	}
-	m.GoesOn = to
+	m.Refresh = to
 	v.message(http.StatusOK, m)
 }
 

@@ -17,7 +17,7 @@ func (p *Pages) outside(w http.ResponseWriter, r *http.Request) *visit {
 	if err != nil {
 		req = &guard.Request{Place: mfa.Place{Host: r.Host}}
 	}
-	v := p.visit(w, r, req)
+	v := p.visit(w, r, req, false)
 	v.rd, v.origin = "", ""
 	return v
 }
@@ -171,6 +171,9 @@ func (v *visit) again() string {
 	if to := v.consoleAddress(); to != "" {
 		return Root + to
 	}
+	if v.source.Name != "" {
+		return v.href("sign-in", paramAgain, againOther)
+	}
 	if rt, ok := v.p.routes[v.page()]; ok && rt.get != nil && Serves(v.req.Path) {
 		return v.Here()
 	}
@@ -193,6 +196,10 @@ func (v *visit) kind(k mfa.Kind) string {
 		return v.T("kind.email")
 	case mfa.BackupCode:
 		return v.T("kind.backup_code")
+	case mfa.Redirected, mfa.Claimed:
+		return v.T("kind.elsewhere")
+	case mfa.Provided:
+		return v.T("kind.provided")
 	}
 	return v.T("kind.unknown")
 }

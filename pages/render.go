@@ -62,13 +62,14 @@ type frame struct {
 	// it along, for it stands in no address that they could return to.
 	Token string
 
+	Refresh string // where the browser goes on to by itself; "": nowhere
+
 	Error      string // above the form
 	FieldError string // by the field
 	Notice     string
 	Good       bool // the notice is good news
 	Wait       int  // seconds that too many tries must wait
 	Decision   string
-	Onward     string // where the page goes by itself; "": it stays
 
 	// Of pages with another way, and of pages that can be skipped.
 	Others    string
@@ -142,8 +143,15 @@ func (v *visit) back() string {
 	if to := v.consoleAddress(); to != "" {
 		return Root + to
 	}
+	if v.source.Name != "" {
+		return v.href("sign-in", paramAgain, againOther)
+	}
 	if rt, ok := v.p.routes[page]; ok && rt.get != nil && Serves(v.req.Path) {
-		for _, which := range []string{"credential", paramCred} {
+		which := []string{"credential", paramCred}
+		if page == "sign-in" {
+			which = []string{paramSource, paramAgain}
+		}
+		for _, which := range which {
 			if c := v.query.Get(which); c != "" {
 				return v.href(page, which, c)
 			}
@@ -201,6 +209,10 @@ func (v *visit) render(status int, page string, data any) {
 	}
 	h := v.w.Header()
 	web.SecurityHeaders(h, v.req.HTTPS)
+	if v.secretly {
+		// The origin alone: without it, browsers send "Origin: null" with our own forms.
+		h.Set("Referrer-Policy", "strict-origin")
+	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", v.words.Tag)
 	h.Add("Vary", "Accept-Language, Cookie")
@@ -233,13 +245,14 @@ type messagePage struct {
 	Token   string // of the link that the page is about
 
 	SkipMeans string // where the matter can be skipped: what that means
-	GoesOn    string // where the page goes by itself; "": it stays
+	Refresh   string // where the browser goes on to by itself
 }
 
 // message shows a messagePage.
 func (v *visit) message(status int, m messagePage) {
 	m.frame = v.frame(m.Heading)
-	m.frame.Decision, m.frame.Token, m.frame.Onward = m.ID, m.Token, m.GoesOn
+	m.frame.Decision, m.frame.Token = m.ID, m.Token
+	m.frame.Refresh = m.Refresh
 	m.frame.Skip, m.frame.SkipMeans = m.SkipMeans != "", m.SkipMeans
 	v.render(status, "message", m)
 }

@@ -160,13 +160,18 @@ func (p *Pages) serveVerifySent(k mfa.Kind) func(*visit) {
 // itself: not a browser that fetches ahead, not an app's page that has it as a picture or
 // in a frame, and not another site's, which could have codes sent at will.
 func (v *visit) opened() bool {
+	return v.navigates() && v.r.Header.Get("Sec-Fetch-Site") != "cross-site"
+}
+
+// navigates reports whether a browser goes to this page, from wherever, and does not only
+// look at it ahead of time. Browsers that say nothing of it do.
+func (v *visit) navigates() bool {
 	h := v.r.Header
 	mode, dest := h.Get("Sec-Fetch-Mode"), h.Get("Sec-Fetch-Dest")
 	switch {
 	case v.r.Method == http.MethodHead,
 		h.Get("Sec-Purpose") != "", h.Get("Purpose") != "", h.Get("X-Moz") != "",
-		mode != "" && mode != "navigate", dest != "" && dest != "document",
-		h.Get("Sec-Fetch-Site") == "cross-site":
+		mode != "" && mode != "navigate", dest != "" && dest != "document":
 		return false
 	}
 	return true

@@ -11,26 +11,64 @@ import (
 
 type signInPage struct {
 	frame
+	Source    string // whose names and passwords the form takes; "": there is no form
+	Action    string // where the form goes
 	Name      string // as it was typed
 	Label     string // of the field for it
 	Passkeys  bool   // a passkey can be of use here
 	Code      string // what the link to a code says; "": none signs in
 	Forgotten bool   // a link for a new password can be sent
+	Forgot    string // else: whom to ask for one
 	SignUp    bool   // strangers may make an account
+
+	Elsewhere []action // sources where people sign in themselves
+	Before    bool     // … which stand before the form, and the first of them is what the page is for
+	Forms     []action // sources with a form of their own
 }
 
-// signInPage begins the page with the ways in that this gateway has.
-func (v *visit) signInPage() signInPage {
+// signInPage begins the page with the ways in that this gateway has. chosen is the
+// source whose form it has where that is one: else the first one's.
+func (v *visit) signInPage(chosen string) signInPage {
 	gate := v.p.gate
-	codes, signUp := gate.SignInWays(), gate.SignUpWays()
-	page := signInPage{
-		frame: v.frame(v.T("signin.title")), Label: v.who(true, codes|signUp.Channels),
-		// Whoever confirms their password here has nothing else set up (rule B15).
-		Passkeys: v.at.RPID != "" && v.want == "",
-		SignUp:   signUp.Open() && v.want == "",
-		// The mail is about local accounts, whatever accounts this page is for.
-		Forgotten: v.p.source == mfa.LocalSource && gate.CanForget(),
+	page := signInPage{frame: v.frame(v.T("signin.title")), Action: v.Href("sign-in")}
+	sources := v.usableSources()
+	var form mfa.SourceInfo
+	local, first := false, ""
+	for _, s := range sources {
+		local = local || s.Name == mfa.LocalSource
+		if s.Kind == mfa.ByPassword && (form.Name == "" || s.Name == chosen) {
+			form = s
+		}
+		if s.Kind == mfa.ByPassword && first == "" {
+			first = s.Name
+		}
 	}
+	for i, s := range sources {
+		switch {
+		case s.Kind == mfa.ByPassword && s.Name != form.Name:
+			page.Forms = append(page.Forms, action{v.href("sign-in", paramSource, s.Name), v.T("signin.form", "source", v.sourceTitle(s))})
+		case s.Kind != mfa.ByPassword:
+			page.Elsewhere = append(page.Elsewhere, action{v.signInAddress(s), v.T("signin.with", "source", v.sourceTitle(s))})
+			page.Before = page.Before || i == 0
+		}
+	}
+	if form.Name != first {
+		page.Action = v.href("sign-in", paramSource, form.Name)
+	}
+	if chosen != "" {
+		page.Before = false // the form is what they came for
+	}
+	page.Before = page.Before || form.Name == ""
+	if page.Source = form.Name; form.Name != "" {
+		v.signInForm(&page, form)
+	}
+	if !local {
+		return page
+	}
+	codes, signUp := gate.SignInWays(), gate.SignUpWays()
+	// Whoever confirms their password here has nothing else set up (rule B15).
+	page.Passkeys = v.at.RPID != "" && v.want == ""
+	page.SignUp = signUp.Open() && v.want == ""
 	switch email, sms := codes.Has(mfa.Email), codes.Has(mfa.SMS); {
 	case email && sms:
 		page.Code = v.T("signin.code.both")
@@ -40,6 +78,24 @@ func (v *visit) signInPage() signInPage {
 		page.Code = v.T("signin.code.sms")
 	}
 	return page
+}
+
+// signInForm says what the form of a source takes.
+func (v *visit) signInForm(page *signInPage, s mfa.SourceInfo) {
+	gate := v.p.gate
+	title := v.sourceTitle(s)
+	if s.Name != mfa.LocalSource {
+		page.Label = v.T("signin.name.of", "source", title)
+		page.Forgot = v.T("signin.forgot.there", "source", title, "support", v.helper())
+		return
+	}
+	page.Label = v.who(true, gate.SignInWays()|gate.SignUpWays().Channels)
+	if len(page.Forms) > 0 {
+		page.Label = v.T("signin.name.of", "source", title)
+	}
+	if page.Forgotten = gate.CanForget(); !page.Forgotten {
+		page.Forgot = v.T("signin.forgot", "support", v.helper())
+	}
 }
 
 // who names a field that takes a user name, or an address of one of the channels.
@@ -68,13 +124,20 @@ func (p *Pages) serveSignIn(v *visit) {
 	if !v.stranger() {
 		return
 	}
-	page := v.signInPage()
+	if v.signInAtOnce() {
+		return
+	}
+	page := v.signInPage(v.query.Get(paramSource))
 	switch {
-	case v.view != nil:
+	case v.view != nil && page.Source != "":
 		// A page of ours waits for the password again (rule B15).
 		page.Name, page.Notice = v.view.Subject.Name, v.T("signin.confirm")
+	case v.view != nil:
+		page.Notice = v.T("signin.confirm.there")
 	case v.query.Get(paramAgain) == "late":
 		page.Notice = v.T("signin.late")
+	case v.circled:
+		page.Notice = v.T("signin.circle", "support", v.helper())
 	}
 	v.render(http.StatusOK, "signin", page)
 }
@@ -101,16 +164,24 @@ func (v *visit) stranger() bool {
 // answer is the same page with the same words, or names could be told apart.
 func (p *Pages) postSignIn(v *visit) {
 	name := v.form("name")
+	source, ok := v.formSource()
+	if !ok {
+		// Nothing is asked of any source: the password is for the one whose form was seen.
+		page := v.signInPage("")
+		page.Error = v.T("signin.again")
+		v.render(http.StatusUnprocessableEntity, "signin", page)
+		return
+	}
 	if !v.replaces() {
 		return
 	}
-	out, err := p.gate.SignIn(v.r.Context(), &v.at, p.source, name, v.form("password"))
+	out, err := p.gate.SignIn(v.r.Context(), &v.at, source, name, v.form("password"))
 	if err == nil {
 		v.proceed(out)
 		return
 	}
 	v.view = nil
-	page := v.signInPage()
+	page := v.signInPage(source)
 	page.Name = name
 	switch {
 	case errors.Is(err, mfa.ErrRejected): // and with it a *mfa.ThrottledError

@@ -3,13 +3,16 @@ package pages
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/session"
 )
 
 type signOutPage struct {
 	frame
-	Stay string // back to where the person came from
+	Stay  string // back to where the person came from
+	Again string // to the sign-in page
 }
 
 // serveSignOut asks: a link or an image must not sign anybody out (AC-123).
@@ -19,7 +22,7 @@ func (p *Pages) serveSignOut(v *visit) {
 		v.unavailable(err)
 		return
 	}
-	page := signOutPage{frame: v.frame(v.T("signedout.title")), Stay: v.onward()}
+	page := signOutPage{frame: v.frame(v.T("signedout.title")), Stay: v.onward(), Again: v.signInAgain()}
 	if err == nil {
 		page.Heading = v.T("signout.title")
 	}
@@ -29,29 +32,24 @@ func (p *Pages) serveSignOut(v *visit) {
 // postSignOut ends what this browser holds and takes the cookies away, whether
 // or not there was a session (AC-040).
 func (p *Pages) postSignOut(v *visit) {
-	for _, find := range []func() (mfa.SessionID, error){
-		func() (mfa.SessionID, error) {
-			view, err := p.guard.Session(v.r, v.req)
-			if err != nil {
-				return "", err
-			}
-			return view.Session.ID, nil
-		},
-		func() (mfa.SessionID, error) {
-			view, err := p.guard.HalfDone(v.r, v.req)
-			if err != nil {
-				return "", err
-			}
-			return view.Session.ID, nil
-		},
+	// Where a source sends the browser back to. It compares the whole address with what it
+	// was told of this gateway, so nothing travels along.
+	back := v.at.Origin + join("sign-out", url.Values{paramDone: {"1"}})
+	there, title := "", ""
+	for _, find := range []func() (*session.View, error){
+		func() (*session.View, error) { return p.guard.Session(v.r, v.req) },
+		func() (*session.View, error) { return p.guard.HalfDone(v.r, v.req) },
 		v.sharedSession,
 	} {
-		id, err := find()
+		view, err := find()
 		if errors.Is(err, mfa.ErrNoSession) {
 			continue
 		}
 		if err == nil {
-			_, err = p.gate.SignOut(v.r.Context(), &v.at, id, "")
+			var address string
+			if address, err = p.gate.SignOut(v.r.Context(), &v.at, view.Session.ID, back); there == "" {
+				there, title = address, v.sourceNamed(view.Subject.Source)
+			}
 		}
 		if err != nil {
 			// Say so: whoever signs out on a shared computer must know that it did
@@ -70,5 +68,15 @@ func (p *Pages) postSignOut(v *visit) {
 		v.w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	}
 	v.clearShared()
-	v.redirect(join("sign-out", v.returnOnly()))
+	if there == "" || elsewhere(there) != nil {
+		v.redirect(join("sign-out", v.returnOnly()))
+		return
+	}
+	// A page, and no redirect: a browser takes nobody from a form to another origin than
+	// form-action names, and what the policy names must not depend on a configuration.
+	v.view = nil
+	v.message(http.StatusOK, messagePage{
+		Heading: v.T("signedout.here"), Text: []string{v.T("signedout.there", "source", title)}, Refresh: there,
+		Actions: []action{{Href: there, Label: v.T("signedout.go", "source", title)}, {Href: join("sign-out", v.returnOnly()), Label: v.T("signedout.stay")}},
+	})
 }

@@ -116,26 +116,24 @@ func TestSignIn_OffersWhatThereIs(t *testing.T) {
 	tests := []struct {
 		name         string
 		gate         fakeStrangers
-		source       string
+		sources      []mfa.SourceInfo
 		label        string
 		texts, never []string
 	}{
-		{"nothing", fakeStrangers{}, "", "User name", []string{"Forgot your password? Ask"}, []string{"code instead", "Make an account", "/.mfa/forgotten"}},
-		{"codes by mail", fakeStrangers{signIn: email}, "", "User name or email address", []string{"Email me a code instead"}, []string{"Make an account"}},
-		{"codes by text message", fakeStrangers{signIn: sms}, "", "User name or phone number", []string{"Text me a code instead"}, nil},
-		{"both", fakeStrangers{signIn: email | sms}, "", "User name, email address or phone number", []string{"Send me a code instead"}, nil},
-		{"accounts by name", fakeStrangers{signUp: mfa.SignUp{Name: true}}, "", "User name", []string{"Make an account"}, []string{"code instead"}},
-		{"accounts by mail", fakeStrangers{signUp: mfa.SignUp{Channels: email}}, "", "User name or email address", []string{"Make an account"}, []string{"code instead"}},
-		{"forgotten", fakeStrangers{forget: true}, "", "User name", []string{"/.mfa/forgotten"}, []string{"Ask help@example.com for a link"}},
-		{"forgotten, but the page is for others' accounts", fakeStrangers{forget: true}, "ldap", "User name", []string{"Forgot your password? Ask"}, []string{"/.mfa/forgotten"}},
+		{"nothing", fakeStrangers{}, nil, "User name", []string{"Forgot your password? Ask"}, []string{"code instead", "Make an account", "/.mfa/forgotten"}},
+		{"codes by mail", fakeStrangers{signIn: email}, nil, "User name or email address", []string{"Email me a code instead"}, []string{"Make an account"}},
+		{"codes by text message", fakeStrangers{signIn: sms}, nil, "User name or phone number", []string{"Text me a code instead"}, nil},
+		{"both", fakeStrangers{signIn: email | sms}, nil, "User name, email address or phone number", []string{"Send me a code instead"}, nil},
+		{"accounts by name", fakeStrangers{signUp: mfa.SignUp{Name: true}}, nil, "User name", []string{"Make an account"}, []string{"code instead"}},
+		{"accounts by mail", fakeStrangers{signUp: mfa.SignUp{Channels: email}}, nil, "User name or email address", []string{"Make an account"}, []string{"code instead"}},
+		{"forgotten", fakeStrangers{forget: true}, nil, "User name", []string{"/.mfa/forgotten"}, []string{"Ask help@example.com for a link"}},
+		{"forgotten, but the page is for others' accounts", fakeStrangers{forget: true}, []mfa.SourceInfo{directory}, "User name at Acme directory", []string{"Acme directory keeps it"}, []string{"/.mfa/forgotten"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, acme)
 			w.gate.fakeStrangers = tt.gate
-			if tt.source != "" {
-				w.pages.source = tt.source
-			}
+			w.gate.sources = tt.sources
 			a := w.get("/.mfa/sign-in" + rd)
 			for _, text := range append(tt.texts, `<label for="name">`+tt.label+`</label>`) {
 				if !strings.Contains(a.body, text) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -105,7 +106,7 @@ func show(t *testing.T, theme, lang string) *httptest.Server {
 				}
 			}
 			rw.WriteHeader(http.StatusOK)
-			body := a.body
+			body := refresh.ReplaceAllString(a.body, "") // the browser would be gone before it is looked at
 			if theme != "" {
 				body = strings.Replace(body, `dir="ltr"`, `dir="ltr" data-theme="`+theme+`"`, 1)
 			}
@@ -116,6 +117,8 @@ func show(t *testing.T, theme, lang string) *httptest.Server {
 	t.Cleanup(server.Close)
 	return server
 }
+
+var refresh = regexp.MustCompile(`<meta http-equiv="refresh"[^>]*>`)
 
 func open(t *testing.T, ctx context.Context, url string, width int64) {
 	t.Helper()

@@ -22,16 +22,17 @@ const (
 	paramFactors = "factors"
 	paramPHR     = "phr"
 	paramReq     = "req"
-	paramFor     = "for"   // our own page that waits for a newer proof
-	paramProve   = "prove" // … and the factors that would do
-	paramFrom    = "from"  // set-up by choice: from the account, or after a factor
-	paramCookie  = "c"     // a cookie was set just before: it must be there now
-	paramAgain   = "again" // why the person is here a second time
-	paramDone    = "done"  // what was just done
-	paramList    = "list"  // show the list even where one page would open
-	paramCred    = "cred"  // which of several addresses a code goes to
-	paramMark    = "mark"  // of the browser that a hand-off is for
-	paramCode    = "code"  // of a hand-off
+	paramFor     = "for"    // our own page that waits for a newer proof
+	paramProve   = "prove"  // … and the factors that would do
+	paramFrom    = "from"   // set-up by choice: from the account, or after a factor
+	paramCookie  = "c"      // a cookie was set just before: it must be there now
+	paramAgain   = "again"  // why the person is here a second time
+	paramDone    = "done"   // what was just done
+	paramList    = "list"   // show the list even where one page would open
+	paramCred    = "cred"   // which of several addresses a code goes to
+	paramSource  = "source" // the identity source whose form is shown
+	paramMark    = "mark"   // of the browser that a hand-off is for
+	paramCode    = "code"   // of a hand-off
 )
 
 // againArrive says that a hand-off has failed once already.
@@ -70,8 +71,9 @@ type visit struct {
 	prove  mfa.Kinds // paramProve
 	from   string
 
-	at   mfa.Place
-	view *session.View
+	at     mfa.Place
+	view   *session.View
+	source mfa.SourceInfo // of a page that belongs to one; else zero
 
 	console bool   // on the host of a console; the portal is one
 	portal  bool   // at the portal
@@ -79,11 +81,15 @@ type visit struct {
 
 	insecure bool // came over plain http: no cookie may be set, so nothing is asked
 	helped   bool // the page says whom to ask
+	circled  bool // was sent on again and again, and came back each time
+	secretly bool // the address of this page holds what is told to nobody, not even the app
 }
 
-func (p *Pages) visit(w http.ResponseWriter, r *http.Request, req *guard.Request) *visit {
-	v := &visit{p: p, w: w, r: r, req: req, query: r.URL.Query(), at: req.Place}
-	for _, k := range []web.Cookie{web.DevicesCookie, web.RememberCookie, web.WaitingCookie} {
+// visit reads one request, to the host of an app or to one of a console.
+func (p *Pages) visit(w http.ResponseWriter, r *http.Request, req *guard.Request, console bool) *visit {
+	v := &visit{p: p, w: w, r: r, req: req, query: r.URL.Query(), at: req.Place, console: console}
+	v.portal = console && p.portal != nil && req.Place.Origin == p.portal.Origin
+	for _, k := range []web.Cookie{web.DevicesCookie, web.RememberCookie, web.WaitingCookie, web.RedirectCookie} {
 		// Two of a name: neither counts, and without this none would ever again. What this
 		// answer sets comes after it.
 		if _, n := web.Find(r, req.Cookies.Name(k)); n > 1 {
@@ -98,33 +104,36 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request, req *guard.Request
 	if theme, n := web.Find(r, req.Cookies.Name(web.ThemeCookie)); n == 1 && (theme == "light" || theme == "dark") {
 		v.theme = theme
 	}
-	if rd, ok := web.ReturnAddress(v.query.Get(paramReturn)); ok {
-		v.rd = rd
-	}
-	v.asked = parseAsked(v.query)
-	if want := v.query.Get(paramFor); slices.Contains(waiting, want) {
-		v.want = want
-		v.prove = parseKinds(v.query.Get(paramProve))
-	}
-	if from := v.query.Get(paramFrom); from == fromAccount || from == fromFactor {
-		v.from = from
-	}
-	v.at.Asked = v.asked
+	v.read(v.query)
 	v.at.Language = v.words.Tag
 	return v
 }
 
-// onConsole says whether this is the host of a console, and reads what is said only there.
-func (v *visit) onConsole(console bool) {
-	v.console = console
-	v.onPortal()
-	if console {
-		v.to = v.p.readTo(v.query.Get(paramTo))
-		return
+// read takes from q what travels along. It comes from the outside, whichever way: what
+// cannot be read is left out.
+func (v *visit) read(q url.Values) {
+	v.rd, v.origin, v.want, v.prove, v.from = "", "", "", 0, ""
+	if v.portal {
+		// The way back is a whole address there.
+		if origin, path, ok := web.AbsoluteReturnAddress(q.Get(paramReturn), v.p.portal.Serves); ok {
+			v.rd, v.origin = origin+path, origin
+		}
+	} else if rd, ok := web.ReturnAddress(q.Get(paramReturn)); ok {
+		v.rd = rd
 	}
-	if v.want == consoleHome {
-		v.want, v.prove = "", 0
+	v.asked = parseAsked(q)
+	if want := q.Get(paramFor); slices.Contains(waiting, want) && (want != consoleHome || v.console) {
+		v.want = want
+		v.prove = parseKinds(q.Get(paramProve))
 	}
+	if from := q.Get(paramFrom); from == fromAccount || from == fromFactor {
+		v.from = from
+	}
+	v.to = ""
+	if v.console {
+		v.to = v.p.readTo(q.Get(paramTo))
+	}
+	v.at.Asked = v.asked
 }
 
 // parseAsked reads what the route asks. It is a hint: the route decides again,

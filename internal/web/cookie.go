@@ -19,9 +19,10 @@ const (
 	RememberCookie // what makes this browser stand for a second factor
 	WaitingCookie  // names a code that was sent to somebody who is not signed in
 	ArriveCookie   // binds a hand-off from the portal to the browser that asked for it
+	RedirectCookie // binds a sign-in at another place to the browser that began it
 )
 
-var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code", "-arrive"}
+var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code", "-arrive", "-redirect"}
 
 // The names that a browser guards: only our host can set the first, only an
 // https page the second.
