@@ -269,7 +269,7 @@ func (g *gateway) signedIn(name string, ago time.Duration, address string, own b
 	}
 	s := &mfa.Session{
 		ID: mfa.SessionID(base64.RawURLEncoding.EncodeToString(id)), User: u.ID, Scope: req.Place.Scope,
-		Line: base64.RawURLEncoding.EncodeToString(id[:16]),
+		Line:     base64.RawURLEncoding.EncodeToString(id[:16]),
 		Complete: true, Created: now.Add(-ago), LastSeen: now, Expires: now.Add(time.Hour),
 		First:  mfa.Proof{Kind: mfa.Password, At: now.Add(-ago)},
 		Proofs: []mfa.Proof{{Kind: mfa.TOTP, Credential: "app", At: now.Add(-ago)}},
