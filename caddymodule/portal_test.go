@@ -357,3 +357,23 @@ func TestPortal_PagesOfOtherHosts(t *testing.T) {
 		}
 	}
 }
+
+// AC-036: people are sent to hosts of the configuration, with their scheme and port, and
+// under a star to those of the domain alone.
+func TestSites_Serves_AC036(t *testing.T) {
+	a := &App{Domain: "example.com", portal: "https://auth.example.com"}
+	s := newSites(a, []protectedSite{
+		{host: "app.example.com", https: true}, {host: "shop.test", https: true, port: "8443"}, {host: "*.example.com", https: true}, {host: "*.other.test", https: true},
+		{host: "localhost", port: "8080"}, {host: "", https: true},
+	})
+	for origin, want := range map[string]bool{
+		"https://app.example.com": true, "https://shop.test:8443": true, "http://localhost:8080": true, "https://wiki.example.com": true,
+		"http://app.example.com": false, "https://app.example.com:8443": false, "https://shop.test": false, "https://a.b.example.com": false, "https://example.com": false,
+		"https://auth.example.com": false, "https://x.other.test": false, "https://localhost": false, "https://evil.test": false, "https://evilexample.com": false,
+		"https://wiki.example.com:8443": false, "http://wiki.example.com": false, "": false, "null": false,
+	} {
+		if got := s.serves(a, origin); got != want {
+			t.Errorf("%q: %v, want %v", origin, got, want)
+		}
+	}
+}
