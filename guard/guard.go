@@ -184,7 +184,13 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 	}
 	policy = p.With(s.need)
 	policy.Organization = route.Organization
-	policy.AppTokens, s.tokens = route.AppTokens, route.AppTokens
+	// A gate that asks nothing of its own takes what one before it has taken: "mfa" beside
+	// "mfa /api/* { app_tokens }". Any other says so itself.
+	policy.AppTokens = route.AppTokens || s.granted && route.Need.Zero() && route.Organization == ""
+	s.granted = s.granted || route.AppTokens
+	met := s.need
+	met.Required = false
+	s.tokens = policy.AppTokens && met.Zero()
 	in.Policy = &policy
 	if s.view == nil && !policy.Bypass {
 		v, err := g.asker(r, s)

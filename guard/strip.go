@@ -28,7 +28,8 @@ type state struct {
 
 	need       mfa.Requirement // of all checks so far
 	token      presented
-	tokens     bool // the route of the last check takes app tokens
+	granted    bool // a gate before took app tokens
+	tokens     bool // an app token could meet what is asked so far
 	view       *session.View
 	noSession  error // why there is no view
 	identified bool

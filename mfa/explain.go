@@ -168,7 +168,7 @@ var rules = map[Reason]words{
 	},
 	ReasonTokenNotHere: {
 		"A program came with an app token of NAME, and the route takes none.",
-		"NAME opens the page in a browser, or the route gets the option app_tokens. It belongs on each mfa directive that the request meets.",
+		"NAME opens the page in a browser, or the route gets the option app_tokens: each mfa directive there that asks for something of its own has to say so.",
 	},
 	ReasonTokenNotEnough: {
 		"A program came with an app token of NAME, and the route asks for more than one stands for: a recent proof (fresh), certain factors (factors, phishing_resistant), or a second factor that NAME no longer has.",

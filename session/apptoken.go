@@ -16,16 +16,16 @@ import (
 // The view's session says which token it is (Session.AppToken) and has no ID, so that
 // nothing else takes it for a session: it is for mfa.Decide.
 func (m *Manager) VerifyAppToken(ctx context.Context, token, host string) (*View, error) {
-	id, ok := mfa.AppTokenID(token)
-	if !ok {
-		return nil, mfa.ErrNoSession
-	}
 	now := m.now()
 	old, _ := m.tokens.get(token)
 	if old != nil && old.scope == host {
 		if v := m.hit(m.tokens, old, now, mfa.MaxAppTokenLife); v != nil {
 			return v, nil
 		}
+	}
+	id, ok := mfa.AppTokenID(token)
+	if !ok {
+		return nil, mfa.ErrNoSession
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
