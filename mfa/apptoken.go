@@ -352,27 +352,34 @@ func (a *Administration) RevokeAppToken(ctx context.Context, id UserID, token st
 	what := "revoke-app-tokens"
 	if token != "" {
 		if _, ok := AppTokenID(AppTokenPrefix + token + "_" + strings.Repeat("A", AppTokenLength-len(AppTokenPrefix)-2*appTokenID-1)); !ok {
-			return ErrNotFound // and not into the record: it may be the secret itself
+			// Not into the record: it may be the secret itself.
+			if _, err := a.user(ctx, ChangeUsers, id); err != nil {
+				return err
+			}
+			return ErrNotFound
 		}
 		what = "revoke-app-token " + token
 	}
 	return a.changeAny(ctx, id, what, nil, func(before *User) error {
 		notice := Notice{Kind: NoticeAppTokenGone, At: a.g.now()}
+		none := false
 		err := a.update(ctx, id, func(u *User) error {
-			if token == "" {
-				u.AppTokens = nil
-				u.notify(notice)
+			if none = token == "" && len(u.AppTokens) == 0; none {
 				return nil
 			}
-			gone, err := u.dropAppToken(token)
-			if err != nil {
-				return err
+			if token == "" {
+				u.AppTokens = nil
+			} else {
+				gone, err := u.dropAppToken(token)
+				if err != nil {
+					return err
+				}
+				notice.Name = gone.Name
 			}
-			notice.Name = gone.Name
 			u.notify(notice)
 			return nil
 		})
-		if err == nil {
+		if err == nil && !none {
 			a.g.tell(nil, before, notice)
 		}
 		return err
