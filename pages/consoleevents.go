@@ -37,6 +37,9 @@ var eventWords = map[mfa.EventName][2]string{
 	mfa.EventCampaign:       {"event.campaign", "event.campaign.no"},
 	mfa.EventProfile:        {"event.profile", "event.profile.no"},
 	mfa.EventKey:            {"event.api_key", "event.api_key.no"},
+	mfa.EventAppToken:        {"event.app_token.no", "event.app_token.no"},
+	mfa.EventAppTokenMade:    {"event.app_token.made", "event.app_token.made.no"},
+	mfa.EventAppTokenRevoked: {"event.app_token.gone", "event.app_token.gone.no"},
 	mfa.EventEventsLost:     {"event.events_lost", "event.events_lost"},
 }
 
