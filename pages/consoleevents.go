@@ -122,6 +122,8 @@ var reasonWords = map[mfa.Reason]string{
 	mfa.ReasonHalfDone:         "reason.half_done",
 	mfa.ReasonTooOld:           "reason.too_old",
 	mfa.ReasonTooWeak:          "reason.too_weak",
+	mfa.ReasonTokenNotHere:     "reason.token_not_here",
+	mfa.ReasonTokenNotEnough:   "reason.token_not_enough",
 	mfa.ReasonNeedsFactor:      "reason.needs_factor",
 	mfa.ReasonCannotBeHere:     "reason.cannot_be_here",
 	mfa.ReasonBypass:           "reason.bypass",
