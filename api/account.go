@@ -28,6 +28,9 @@ func (a *API) account() part {
 			"account/devices":       {http.MethodGet: a.readDevices, http.MethodDelete: a.forgetDevices},
 			"account/devices/{id}":  {http.MethodDelete: a.forgetDevice},
 
+			"account/app-tokens":      {http.MethodGet: a.readTokens, http.MethodPost: a.createToken},
+			"account/app-tokens/{id}": {http.MethodDelete: a.revokeToken},
+
 			"account/factors":                {http.MethodGet: a.readFactors},
 			"account/factors/{id}":           {http.MethodPatch: a.renameFactor, http.MethodDelete: a.removeFactor},
 			"account/factors/passkey/begin":  {http.MethodPost: a.beginPasskey},

@@ -28,6 +28,8 @@ func (a *API) admin() part {
 			"admin/users/{user}":                      {http.MethodGet: readUser},
 			"admin/users/{user}/sessions":             {http.MethodGet: listSessions, http.MethodDelete: endSessions},
 			"admin/users/{user}/sessions/{id}":        {http.MethodDelete: endSession},
+			"admin/users/{user}/app-tokens":           {http.MethodGet: listUserTokens, http.MethodDelete: revokeUserTokens},
+			"admin/users/{user}/app-tokens/{id}":      {http.MethodDelete: revokeUserToken},
 			"admin/users/{user}/activity":             {http.MethodGet: listActivity},
 			"admin/users/{user}/access":               {http.MethodGet: readAccess},
 			"admin/users/{user}/factors":              {http.MethodDelete: removeFactors},

@@ -25,6 +25,8 @@ type accountGate interface {
 	EndSession(ctx context.Context, at *mfa.Place, id mfa.SessionID, handle string) error
 	EndOtherSessions(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Outcome, error)
 	ForgetDevice(ctx context.Context, at *mfa.Place, id mfa.SessionID, device string) error
+	CreateAppToken(ctx context.Context, at *mfa.Place, id mfa.SessionID, in mfa.AppTokenInput) (string, *mfa.AppToken, error)
+	RevokeAppToken(ctx context.Context, at *mfa.Place, id mfa.SessionID, token string) error
 	SeenNotices(ctx context.Context, at *mfa.Place, id mfa.SessionID, last time.Time) error
 	SignOut(ctx context.Context, at *mfa.Place, id mfa.SessionID, back string) (there string, err error)
 	ChangeName(ctx context.Context, at *mfa.Place, id mfa.SessionID, display string) error

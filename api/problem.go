@@ -75,6 +75,7 @@ var texts = []struct {
 	{mfa.ErrLimit, text{409, "limit", "There are as many of this kind as there may be", "Remove one first."}},
 	{mfa.ErrNotOwed, text{409, "conflict", "Something else was faster", "Read the account again, and go on from what it says."}},
 	{mfa.ErrExpired, text{409, "expired", "What was begun is over", "Begin again."}},
+	{mfa.ErrNoFactor, text{409, "no_factor", "There is no second factor to prove", "Set one up first, and prove it."}},
 	{mfa.ErrEnrollmentClosed, text{403, "enrollment_closed", "The first factor needs an administrator", "Ask your administrator for an enrolment pass, and use it on the set-up page."}},
 	{mfa.ErrConfirmFirst, text{403, "confirm_first", "The first factor needs a code to the address on file", "Open the set-up page: it sends the code."}},
 	{mfa.ErrNotAllowed, text{403, "not_allowed", "The policy does not allow this", "Ask your administrator."}},

@@ -155,7 +155,7 @@ func newWorldWith(t *testing.T, change func(*world, *mfa.Config, *api.Config)) *
 	plain := plainPasswords{source, store}
 	gate, programs := mfa.Config{
 		Store: store, Sources: []mfa.Source{{Password: plain}}, Passwords: plain, TOTP: totp.New(), Codes: plainCodes{},
-		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), Events: w, Policy: func() *mfa.Policy { return &w.policy },
+		Passkeys: passkey.New(passkey.Config{Now: w.clock.Now}), AppHosts: func(string) []string { return []string{host} }, Events: w, Policy: func() *mfa.Policy { return &w.policy },
 		Now: w.clock.Now, SentCodes: sent, Post: &w.post,
 	}, api.Config{Now: w.clock.Now}
 	change(w, &gate, &programs)

@@ -80,6 +80,10 @@ type App struct {
 	// 0: not offered.
 	RememberDevice caddy.Duration `json:"remember_device,omitempty"`
 
+	// AppTokens lets programs come with an app token on every route that asks for
+	// nothing but a second factor. Without it, only those take them that say so.
+	AppTokens bool `json:"app_tokens,omitempty"`
+
 	// AutoEnroll makes addresses that people have proven second factors without
 	// asking, where "email" or "sms" is among the factors.
 	AutoEnroll bool `json:"auto_enroll,omitempty"`

@@ -39,6 +39,7 @@ func init() {
 //		enrollment    open [DURATION] | confirm | pass
 //		grace         DURATION
 //		remember_device DURATION
+//		app_tokens
 //		auto_enroll
 //		report_only
 //		accept_lockout
@@ -137,6 +138,7 @@ func (a *App) parsers(b *block) map[string]func() error {
 			return b.word(&a.OrganizationRequired, "organization_required at_sign_in")
 		},
 		"remember_device": func() error { return b.duration(&a.RememberDevice, "remember_device 30d") },
+		"app_tokens":      func() error { a.AppTokens = true; return b.noWord("app_tokens") },
 		"auto_enroll":     func() error { a.AutoEnroll = true; return b.noWord("auto_enroll") },
 		"report_only":     func() error { a.ReportOnly = true; return b.noWord("report_only") },
 		"accept_lockout":  func() error { a.AcceptLockout = true; return b.noWord("accept_lockout") },
@@ -255,6 +257,7 @@ func (a *App) parseOrganization(b *block) error {
 //		fresh              DURATION
 //		phishing_resistant
 //		organization       NAME
+//		app_tokens
 //		bypass
 //	}
 //
@@ -285,6 +288,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		// in the file.
 		sortFirst = caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{"/*"})}
 	}
+	if handler.AppTokens && set != nil {
+		// Likewise: a plain mfa takes the token that a more special one has taken. Of any
+		// path, so that no request slips by.
+		sortFirst = caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{"*"})}
+	}
 	return h.NewRoute(sortFirst, handler), nil
 }
 
@@ -312,6 +320,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, app *App) error {
 		"fresh":              func() error { return b.positive(&h.Fresh, "fresh 10m") },
 		"phishing_resistant": func() error { h.PhishingResistant = true; return b.noWord("phishing_resistant") },
 		"organization":       func() error { return b.word(&h.Organization, "organization acme") },
+		"app_tokens":         func() error { h.AppTokens = true; return b.noWord("app_tokens") },
 		"bypass":             func() error { h.Bypass = true; return b.noWord("bypass") },
 	})
 	if err != nil {

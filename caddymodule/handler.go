@@ -60,6 +60,11 @@ type Handler struct {
 	// nobody may pass.
 	Organization string `json:"organization,omitempty"`
 
+	// AppTokens lets programs come with an app token in place of a session: as the
+	// password of Authorization: Basic, or as a Bearer. A token stands for a second
+	// factor where one is required, and never for Fresh, PhishingResistant or Factors.
+	AppTokens bool `json:"app_tokens,omitempty"`
+
 	app      *App
 	need     mfa.Requirement
 	matchers caddyhttp.MatcherSets
@@ -137,7 +142,7 @@ func (h *Handler) check(a *App, p mfa.Policy) error {
 		switch {
 		case len(h.MatcherSetsRaw) == 0:
 			return fmt.Errorf("bypass: would open the whole site; write which part: mfa /public/* { bypass }")
-		case h.Factors != nil || h.Fresh != 0 || h.PhishingResistant || h.Organization != "":
+		case h.Factors != nil || h.Fresh != 0 || h.PhishingResistant || h.Organization != "" || h.AppTokens:
 			return fmt.Errorf("bypass: asks nothing, so nothing can be asked beside it; remove it, or remove the rest")
 		}
 		return nil
@@ -145,6 +150,9 @@ func (h *Handler) check(a *App, p mfa.Policy) error {
 	need, err := a.requirement(p, h.Factors, time.Duration(h.Fresh), h.PhishingResistant)
 	if err != nil {
 		return err
+	}
+	if h.AppTokens && !programsCan(need) {
+		return fmt.Errorf("app_tokens: a program proves nothing anew, so it can never meet fresh, phishing_resistant or factors; remove app_tokens here, or give programs a path of their own: mfa /api/* { app_tokens }")
 	}
 	h.need = need
 	h.placeholder = strings.Contains(h.Organization, "{")
@@ -284,7 +292,7 @@ func serveRelated(w http.ResponseWriter, origins []string) {
 // route returns what this handler asks of the request, whose path may be one that can
 // be read in two ways.
 func (h *Handler) route(r *http.Request, ambiguous bool) mfa.Route {
-	route := mfa.Route{Need: h.need, Organization: mfa.OrganizationID(h.Organization)}
+	route := mfa.Route{Need: h.need, Organization: mfa.OrganizationID(h.Organization), AppTokens: h.takesTokens()}
 	if !h.placeholder {
 		return route
 	}

@@ -15,7 +15,7 @@ var reasons = set(
 	mfa.ReasonCannotBeHere, mfa.ReasonBypass, mfa.ReasonNotMember, mfa.ReasonAddAnother, mfa.ReasonSameChannel,
 	mfa.ReasonBypassed, mfa.ReasonReportOnly, mfa.ReasonOff, mfa.ReasonLocked, mfa.ReasonLimit, mfa.ReasonClosed,
 	mfa.ReasonLoop, mfa.ReasonNoSender, mfa.ReasonNothingAvailable, mfa.ReasonOtherHost, mfa.ReasonPlainHTTP,
-	mfa.ReasonIPAddress, mfa.ReasonNotEstablished,
+	mfa.ReasonIPAddress, mfa.ReasonNotEstablished, mfa.ReasonTokenNotHere, mfa.ReasonTokenNotEnough,
 )
 
 // outcomes are the values that a label "outcome" may have besides "ok": the words for
@@ -23,7 +23,8 @@ var reasons = set(
 var outcomes = set(
 	"throttled", "clock", "proof_owed", "invalid", "name_taken", "name", "not_found", "disabled", "rejected", "cloned",
 	"expired", "busy", "not_owed", "not_allowed", "limit", "last_factor", "enrollment_closed", "confirm_first",
-	"not_sent", "country", "denied", "fault", "password", "lockout", "last_administrator", "self", "role",
+	"not_sent", "country", "denied", "fault", "password", "lockout", "last_administrator", "self", "role", "no_factor",
+	"wrong_user",
 )
 
 // steps are what can be throttled.

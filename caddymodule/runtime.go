@@ -373,6 +373,7 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, 
 		Now:       clock.Now,
 		Policies:  policies,
 		Hosts:     func() ([]string, bool) { return protected().relyingParties(a) },
+		AppHosts:  a.appHosts,
 		SentCodes: codes,
 		Post:      post,
 		// Letters of campaigns lead to the portal, or to the first host that the configuration

@@ -76,15 +76,22 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 		reason := d.Action.String() + ":" + string(d.Reason)
 		var fresh bool
 		if d.ID, fresh = g.decisions.id(string(s.view.Subject.ID)+" "+reason+" "+s.req.Host, g.now()); fresh {
-			g.record(r.Context(), mfa.Event{
+			e := mfa.Event{
 				Name: mfa.EventDecision, Reason: reason, Decision: d.ID,
 				User: s.view.Subject.ID, UserName: s.view.Subject.Name, Session: s.view.Session.ID.Short(),
 				Network: network(s.peer.Client), Host: s.req.Host,
-			})
+			}
+			if token := s.view.Session.AppToken; token != "" {
+				e.Session, e.Detail = "", "app token "+token // which is no session
+			}
+			g.record(r.Context(), e)
 		}
 		s.decision.ID = d.ID // for logs and traces
 	}
 	who := askerOf(r)
+	if s.view != nil && s.view.Session.AppToken != "" {
+		who = program // whatever it says that it reads
+	}
 	if d.Action == mfa.Refuse {
 		if who != program {
 			g.refusals.Refused(w, r, d)
@@ -101,7 +108,11 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, s *state, d mfa.D
 	case form:
 		g.refusals.PostLost(w, r, d, g.where(s, d, ""))
 	default:
-		w.Header().Set("WWW-Authenticate", Challenge(d))
+		if d.Action == mfa.SignIn && s.tokens {
+			g.challenge(w, r, Challenge(d))
+		} else {
+			w.Header().Set("WWW-Authenticate", Challenge(d))
+		}
 		g.problem(w, r, web.Problem{
 			Status: http.StatusUnauthorized, Title: titles[d.Action], Reason: string(d.Reason), Next: g.where(s, d, ""), Decision: d.ID,
 		})

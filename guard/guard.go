@@ -81,6 +81,7 @@ type Guard struct {
 	refusals Refusals
 	quiet    quiet
 	confirm  func(mfa.SessionID)
+	guesses  guesses
 
 	decisions decisions
 }
@@ -167,8 +168,17 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 		return false
 	}
 	d, err := g.judge(r, s, route)
+	if errors.Is(err, ErrBadRequest) {
+		g.Reject(w, r, err)
+		return false
+	}
 	if err != nil {
 		g.unavailable(w, r)
+		return false
+	}
+	var bad *tokenError
+	if errors.As(s.noSession, &bad) && d.Action != mfa.Allow {
+		g.refuseToken(w, r, s, bad)
 		return false
 	}
 	if s.noSession != nil {
@@ -189,8 +199,9 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 }
 
 // judge finds out who asks and decides, for every edge of the gateway. Any error means
-// that it could not be told, and the caller must refuse. Requirements of several calls for
-// one request add up.
+// that it could not be told, and the caller must refuse; ErrBadRequest, that nobody would
+// understand the request in one way only. Requirements of several calls for one request
+// add up.
 func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision, error) {
 	s.need = s.need.Plus(route.Need)
 	in := mfa.Input{Place: &s.req.Place, OnlyEstablished: g.claims.only}
@@ -201,9 +212,16 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 	}
 	policy = p.With(s.need)
 	policy.Organization = route.Organization
+	// A gate that asks nothing of its own takes what one before it has taken: "mfa" beside
+	// "mfa /api/* { app_tokens }". Any other says so itself.
+	policy.AppTokens = route.AppTokens || s.granted && route.Need.Zero() && route.Organization == ""
+	s.granted = s.granted || route.AppTokens
+	met := s.need
+	met.Required = false
+	s.tokens = policy.AppTokens && met.Zero()
 	in.Policy = &policy
 	if s.view == nil && !policy.Bypass {
-		v, err := g.Session(r, &s.req)
+		v, err := g.asker(r, s)
 		switch {
 		case err == nil:
 			s.view = v

@@ -28,6 +28,9 @@ type state struct {
 	req    Request
 
 	need       mfa.Requirement // of all checks so far
+	token      presented
+	granted    bool // a gate before took app tokens
+	tokens     bool // an app token could meet what is asked so far
 	view       *session.View
 	noSession  error // why there is no view
 	identified bool
@@ -73,7 +76,7 @@ func Passed(ctx context.Context) bool {
 
 // Strip takes from the request what must not pass through: identity headers in
 // every spelling, headers of proxies that nobody configured, names in Connection
-// that would have the next proxy drop headers, trailers, our cookies. Session,
+// that would have the next proxy drop headers, trailers, our cookies and app tokens. Session,
 // HalfDone, Check and package web still see the cookies. The writer that it
 // returns drops cookies of our names that the app sets; Plain undoes that.
 // A second Strip of the same request does nothing.
@@ -105,6 +108,7 @@ func (g *Guard) strip(w http.ResponseWriter, r *http.Request, s *state) (http.Re
 	g.drop.apply(r.Header, s.peer.TrustedProxy)
 	tameConnection(r.Header, tameUpgrade(r.Header))
 	web.HideCookies(r.Header)
+	s.token.take(r.Header)
 	r = r.WithContext(s)
 	// Trailers arrive after every check, and some servers merge them into the
 	// headers (AC-049).

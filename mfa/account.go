@@ -66,6 +66,7 @@ func (g *Gate) Account(ctx context.Context, at *Place, id SessionID) (*Account, 
 			a.Remembered = append(a.Remembered, d)
 		}
 	}
+	a.AppTokens, a.AppHosts = shownAppTokens(u), g.appHosts(at)
 	for _, n := range slices.Backward(u.Notices) {
 		a.Notices = append(a.Notices, n)
 		a.PutAway = a.PutAway || n.before(s)
@@ -289,7 +290,7 @@ func (g *Gate) EndOtherSessions(ctx context.Context, at *Place, id SessionID) (*
 		if err := s.owns(u); err != nil {
 			return err
 		}
-		u.endAll()
+		u.endSessions()
 		u.Generation = raised
 		return nil
 	})

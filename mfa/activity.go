@@ -37,7 +37,7 @@ type Activity struct {
 var ownEvents = []EventName{
 	EventSignIn, EventSignedIn, EventVerify, EventEnroll, EventRemove, EventRename, EventSkip, EventOptOut, EventOptIn,
 	EventSignOut, EventEndSessions, EventPassword, EventLink, EventDecision, EventAdmin, EventSend, EventConfirm,
-	EventSignUp, EventForgotten, EventRemember, EventForget, EventProfile,
+	EventSignUp, EventForgotten, EventRemember, EventForget, EventProfile, EventAppTokenMade, EventAppTokenRevoked,
 }
 
 // onTheWay are reasons of something that was not done only because a page asks for

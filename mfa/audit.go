@@ -14,7 +14,8 @@ var EventNames = []EventName{
 	EventSignIn, EventSignedIn, EventVerify, EventEnroll, EventRemove, EventRename, EventSkip, EventOptOut, EventOptIn,
 	EventSignOut, EventEndSessions, EventPassword, EventLink, EventDecision, EventSessionInvalid, EventAdmin, EventMFAOff,
 	EventPolicyRepaired, EventReportOnly, EventSend, EventSendBudget, EventConfirm, EventSignUp, EventForgotten,
-	EventRemember, EventForget, EventProfile, EventKey, EventCampaign, EventForwardAuth, EventHandOff, EventSource, EventEventsLost,
+	EventRemember, EventForget, EventProfile, EventKey, EventAppToken, EventAppTokenMade, EventAppTokenRevoked,
+	EventCampaign, EventForwardAuth, EventHandOff, EventSource, EventEventsLost,
 }
 
 // ParseEventName reads the name of an event.

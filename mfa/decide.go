@@ -55,6 +55,9 @@ const (
 	ReasonReportOnly     Reason = "report_only"     // it would have been asked (rule B18)
 	ReasonNotEstablished Reason = "not_established" // nobody was, before the gate, and nothing else signs in (rule B26)
 	ReasonOff            Reason = "off"             // 2-step verification is off (rule B2)
+
+	ReasonTokenNotHere   Reason = "token_not_here"   // the route takes no app tokens
+	ReasonTokenNotEnough Reason = "token_not_enough" // it asks more than one stands for
 )
 
 // Decision is the answer for one request or one step of a flow. The zero value
@@ -130,6 +133,9 @@ func Decide(in Input, now time.Time) Decision {
 		var effective Policy
 		effective, member = p.For(u)
 		p = &effective
+	}
+	if s.AppToken != "" {
+		return byAppToken(p, member, in.Place, s, u)
 	}
 	if p.Off {
 		if !member {

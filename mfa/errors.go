@@ -38,6 +38,8 @@ var (
 	ErrConfirmFirst = errors.New("enrollment needs a code to the address on file first")
 	// ErrLastFactor says that the requirement would be left without a factor.
 	ErrLastFactor = errors.New("the last factor stays while one is required")
+	// ErrNoFactor says that there is no second factor to prove first.
+	ErrNoFactor = errors.New("no second factor is set up")
 	// ErrDenied says that the person, or the identity source, said no to the sign-in.
 	ErrDenied = errors.New("denied at the identity source")
 	// ErrDisabled says that an administrator disabled the user.

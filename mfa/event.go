@@ -10,39 +10,42 @@ type EventName string
 
 // The events.
 const (
-	EventSignIn         EventName = "sign_in"   // a first factor was tried
-	EventSignedIn       EventName = "signed_in" // a session was completed
-	EventVerify         EventName = "verify"    // a second factor was tried
-	EventEnroll         EventName = "enroll"    // a factor was tried to be set up
-	EventRemove         EventName = "remove_factor"
-	EventRename         EventName = "rename_factor"
-	EventSkip           EventName = "skip"
-	EventOptOut         EventName = "opt_out"
-	EventOptIn          EventName = "opt_in"
-	EventSignOut        EventName = "sign_out"
-	EventEndSessions    EventName = "end_sessions"
-	EventPassword       EventName = "change_password"
-	EventLink           EventName = "link"            // a link was used
-	EventDecision       EventName = "decision"        // Refuse, SetUp, StepUp of a known user
-	EventSessionInvalid EventName = "session_invalid" // a token that nobody of us issued so
-	EventAdmin          EventName = "admin"           // an administrator changed a user
-	EventMFAOff         EventName = "mfa_off"         // rule B2
-	EventPolicyRepaired EventName = "policy_repaired" // what is stored does not fit the configuration (rule B1)
-	EventReportOnly     EventName = "report_only"     // what would have been asked (rule B18)
-	EventSend           EventName = "send"            // a code was sent, or not
-	EventSendBudget     EventName = "send_budget"     // half, or all, of the day's text messages are sent
-	EventConfirm        EventName = "confirm"         // an address on file was confirmed (rule B17)
-	EventSignUp         EventName = "sign_up"         // somebody made an account
-	EventForgotten      EventName = "forgotten"       // a link for a forgotten password was asked for
-	EventRemember       EventName = "remember_device" // a browser is to stand for a second factor
-	EventProfile        EventName = "change_profile"  // the name or the address of the account
-	EventForget         EventName = "forget_device"   // … no more
-	EventKey            EventName = "api_key"         // a key that opens nothing was tried
-	EventCampaign       EventName = "campaign"        // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
-	EventForwardAuth    EventName = "forward_auth"    // another proxy's question was refused unread
-	EventHandOff        EventName = "hand_off"        // a session at the portal went on to another host
-	EventSource         EventName = "source"          // an identity source could not be asked, or said what cannot be kept
-	EventEventsLost     EventName = "events_lost"     // so many as Detail says were not kept
+	EventSignIn          EventName = "sign_in"   // a first factor was tried
+	EventSignedIn        EventName = "signed_in" // a session was completed
+	EventVerify          EventName = "verify"    // a second factor was tried
+	EventEnroll          EventName = "enroll"    // a factor was tried to be set up
+	EventRemove          EventName = "remove_factor"
+	EventRename          EventName = "rename_factor"
+	EventSkip            EventName = "skip"
+	EventOptOut          EventName = "opt_out"
+	EventOptIn           EventName = "opt_in"
+	EventSignOut         EventName = "sign_out"
+	EventEndSessions     EventName = "end_sessions"
+	EventPassword        EventName = "change_password"
+	EventLink            EventName = "link"            // a link was used
+	EventDecision        EventName = "decision"        // Refuse, SetUp, StepUp of a known user
+	EventSessionInvalid  EventName = "session_invalid" // a token that nobody of us issued so
+	EventAdmin           EventName = "admin"           // an administrator changed a user
+	EventMFAOff          EventName = "mfa_off"         // rule B2
+	EventPolicyRepaired  EventName = "policy_repaired" // what is stored does not fit the configuration (rule B1)
+	EventReportOnly      EventName = "report_only"     // what would have been asked (rule B18)
+	EventSend            EventName = "send"            // a code was sent, or not
+	EventSendBudget      EventName = "send_budget"     // half, or all, of the day's text messages are sent
+	EventConfirm         EventName = "confirm"         // an address on file was confirmed (rule B17)
+	EventSignUp          EventName = "sign_up"         // somebody made an account
+	EventForgotten       EventName = "forgotten"       // a link for a forgotten password was asked for
+	EventRemember        EventName = "remember_device" // a browser is to stand for a second factor
+	EventProfile         EventName = "change_profile"  // the name or the address of the account
+	EventForget          EventName = "forget_device"   // … no more
+	EventKey             EventName = "api_key"         // a key that opens nothing was tried
+	EventAppToken        EventName = "app_token"       // an app token that opens nothing was tried
+	EventAppTokenMade    EventName = "create_app_token"
+	EventAppTokenRevoked EventName = "revoke_app_token"
+	EventCampaign        EventName = "campaign"     // a reminder of a campaign went out, or its deadline was dealt with (rule B37)
+	EventForwardAuth     EventName = "forward_auth" // another proxy's question was refused unread
+	EventHandOff         EventName = "hand_off"     // a session at the portal went on to another host
+	EventSource          EventName = "source"       // an identity source could not be asked, or said what cannot be kept
+	EventEventsLost      EventName = "events_lost"  // so many as Detail says were not kept
 )
 
 // Event is one fact: who tried what, and how it ended. No secret is in it.

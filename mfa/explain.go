@@ -170,6 +170,14 @@ var rules = map[Reason]words{
 		"2-step verification is switched off.",
 		"To switch it on: secondgate mfa policy set factors passkey totp backup_code",
 	},
+	ReasonTokenNotHere: {
+		"A program came with an app token of NAME, and the route takes none.",
+		"NAME opens the page in a browser, or the route gets the option app_tokens: each mfa directive there that asks for something of its own has to say so.",
+	},
+	ReasonTokenNotEnough: {
+		"A program came with an app token of NAME, and the route asks for more than one stands for: a recent proof (fresh), certain factors (factors, phishing_resistant), or a second factor that NAME no longer has.",
+		"NAME opens the page in a browser. Where NAME lost the last second factor: set one up, and make another token.",
+	},
 	ReasonPlainHTTP: {
 		"Passkeys do not work over plain http.",
 		"Open the app with https.",

@@ -31,6 +31,9 @@ type Config struct {
 	// site answers to any host, for the guard against locking administrators out. nil:
 	// any host.
 	Hosts func() (rpIDs []string, any bool)
+	// AppHosts returns the hosts that take app tokens, as Place.Host writes them, with the
+	// one that is asked from where that is one. nil: none.
+	AppHosts func(here string) []string
 	// Issuer is the name that authenticator apps show.
 	Issuer string
 	// NameKey is a secret of 32 bytes or more that outlives the process: it
@@ -240,6 +243,8 @@ type Account struct {
 	PhoneVerified bool
 	Organizations []string           // as people know them
 	Remembered    []RememberedDevice // browsers that stand for a second factor; without Hash
+	AppTokens     []AppToken         // newest first; without Hash
+	AppHosts      []string           // that a token can be made for
 	// Notices are those that were not seen yet, newest first. Only those of before
 	// this sign-in can be put away in it.
 	Notices []Notice
@@ -510,6 +515,8 @@ func reasonOf(err error) string {
 		return "limit"
 	case errors.Is(err, ErrLastFactor):
 		return "last_factor"
+	case errors.Is(err, ErrNoFactor):
+		return "no_factor"
 	case errors.Is(err, ErrEnrollmentClosed):
 		return "enrollment_closed"
 	case errors.Is(err, ErrConfirmFirst):

@@ -29,6 +29,10 @@ const (
 	NoticeCodesLow     NoticeKind = "codes_low"
 	NoticeNewDevice    NoticeKind = "new_device"
 	NoticeStolenDevice NoticeKind = "stolen_device"
+	// NoticeAppToken is told when an app token was made, NoticeAppTokenGone when one was
+	// revoked, or with no name all of them.
+	NoticeAppToken     NoticeKind = "app_token"
+	NoticeAppTokenGone NoticeKind = "app_token_gone"
 )
 
 // MaxNotices is how many notices wait for a user; quiet ones go first, then the oldest.

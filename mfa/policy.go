@@ -126,6 +126,8 @@ func (r Requirement) Plus(other Requirement) Requirement {
 type Route struct {
 	Need         Requirement
 	Organization OrganizationID // whose route it is; empty: nobody's
+	// AppTokens says that programs may come with an app token.
+	AppTokens bool
 }
 
 // Policy is what is asked of whom: the gateway's own, and on a route what the route
@@ -154,6 +156,7 @@ type Policy struct {
 
 	Need         Requirement    // what the route adds
 	Organization OrganizationID // whose route it is; empty: nobody's
+	AppTokens    bool           // programs may come with an app token
 	Bypass       bool           // the route asks nothing at all
 }
 

@@ -85,6 +85,10 @@ type Session struct {
 	// those of the hosts it was handed to. Signing out of one ends all. Empty: Line.
 	Family string `json:"family,omitempty"`
 
+	// AppToken is the ID of the app token that stands for the session. It is made of the
+	// user's record for each request, has no ID and is never kept.
+	AppToken string `json:"-"`
+
 	// Agent and Network show people which of their sessions is which.
 	Agent   string `json:"agent,omitempty"`
 	Network string `json:"network,omitempty"`

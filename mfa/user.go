@@ -104,12 +104,21 @@ type User struct {
 
 	Remembered []RememberedDevice `json:"remembered,omitempty"` // rule B29
 
+	AppTokens []AppToken `json:"app_tokens,omitempty"` // oldest first
+
 	Notices []Notice `json:"notices,omitempty"` // not seen yet, oldest first
 }
 
-// endAll ends every session of the user and every browser that stands for a second
-// factor, whatever requests are under way.
+// endAll ends every session of the user, every browser that stands for a second factor
+// and every app token, whatever requests are under way.
 func (u *User) endAll() {
+	u.endSessions()
+	u.AppTokens = nil
+}
+
+// endSessions is endAll for who ends their own sessions elsewhere: app tokens stand beside
+// them on the account page, and each is revoked by itself.
+func (u *User) endSessions() {
 	u.Generation++
 	u.Remembered = nil
 }
@@ -159,6 +168,9 @@ func (u *User) UniqueKeys() []string {
 		if c.Unique != "" {
 			keys = append(keys, CredentialKey(c.Unique))
 		}
+	}
+	for _, t := range u.AppTokens {
+		keys = append(keys, AppTokenKey(t.ID))
 	}
 	return keys
 }

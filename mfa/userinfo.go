@@ -39,6 +39,7 @@ type UserInfo struct {
 	Factors    []FactorInfo     `json:"factors"`
 	Sessions   int              `json:"sessions"`
 	Remembered int              `json:"remembered_devices"` // that stand for a second factor now
+	AppTokens  int              `json:"app_tokens"`         // those that are over included
 	Enrollment Enrollment       `json:"-"`                  // as it holds for this user (rule B17)
 	// Beyond says that it takes an administrator of the whole gateway to change this user
 	// (ErrRole).
@@ -282,7 +283,7 @@ func (a *Administration) userInfo(u *User) UserInfo {
 		Phone: u.Phone, PhoneVerified: u.PhoneVerified, Groups: u.Groups, Organizations: a.seen(u.Organizations), Admin: u.Admin, Auditor: u.Auditor, AdminOf: a.seen(u.AdminOf), Disabled: u.Disabled, Locked: len(u.Locked) > 0, Invited: u.Source == LocalSource && len(u.Password) == 0,
 		Source: u.Source, BySource: a.seen(u.SourceOrganizations),
 		OptedOut: u.OptedOut, Skipped: u.SkippedPrompt != "", Created: u.Created, LastSignIn: u.LastSignIn, LastHost: u.LastHost,
-		Factors: []FactorInfo{}, Beyond: errors.Is(a.may(ChangeUsers, u), ErrRole),
+		AppTokens: len(u.AppTokens), Factors: []FactorInfo{}, Beyond: errors.Is(a.may(ChangeUsers, u), ErrRole),
 	}
 	for _, c := range u.Credentials {
 		info.Factors = append(info.Factors, FactorInfo{

@@ -26,6 +26,7 @@ type accountPage struct {
 	OtherSessions           bool
 	Devices                 []deviceRow // the newest
 	MoreDevices             bool
+	Tokens                  string        // how many app tokens, in words
 	Activity                []activityRow // the newest
 	LocalPassword, Required bool
 	Local, CanEmail         bool
@@ -77,6 +78,7 @@ type passwordPage struct {
 	frame
 	Name                    string
 	OldError, PasswordError string
+	Tokens                  bool // there are app tokens, which end
 }
 
 // account returns what the account page shows, and has answered where it reports
@@ -182,6 +184,7 @@ func (p *Pages) serveAccount(v *visit) {
 	if page.MoreDevices = len(page.Devices) > devicesShown; page.MoreDevices {
 		page.Devices = page.Devices[:devicesShown]
 	}
+	page.Tokens = v.tokensLine(a)
 	// The page is worth having without it.
 	if list, _, err := p.gate.Activity(v.r.Context(), &v.at, a.Session.ID, "", activityShown); err == nil {
 		page.Activity = v.activityRows(list)

@@ -105,7 +105,7 @@ func activityIcon(a *mfa.Activity) string {
 		if a.OK {
 			return "other"
 		}
-	case mfa.EventPassword, mfa.EventLink, mfa.EventForgotten, mfa.EventConfirm, mfa.EventRename, mfa.EventSkip:
+	case mfa.EventPassword, mfa.EventLink, mfa.EventForgotten, mfa.EventConfirm, mfa.EventRename, mfa.EventSkip, mfa.EventAppTokenMade, mfa.EventAppTokenRevoked:
 		if a.OK {
 			return "lock"
 		}
@@ -178,6 +178,10 @@ func (v *visit) activityText(a *mfa.Activity) string {
 			return v.T("notice.email")
 		}
 		return v.T("activity.name")
+	case mfa.EventAppTokenMade:
+		return v.T("activity.token.made")
+	case mfa.EventAppTokenRevoked:
+		return v.T("activity.token.gone")
 	case mfa.EventRemember:
 		return v.T("activity.remembered")
 	case mfa.EventForget:
@@ -230,6 +234,8 @@ func (v *visit) activityAdmin(a *mfa.Activity, what string) string {
 		return v.T("activity.admin.member")
 	case "bypass":
 		return v.T("activity.admin.bypass")
+	case "revoke-app-token", "revoke-app-tokens":
+		return v.T("activity.admin.token")
 	}
 	return v.T("activity.admin")
 }
@@ -254,6 +260,8 @@ func (v *visit) activityRefused(a *mfa.Activity, what string) string {
 		what = v.T("activity.no.password")
 	case mfa.EventOptOut:
 		what = v.T("activity.no.opted_out")
+	case mfa.EventAppTokenMade, mfa.EventAppTokenRevoked:
+		what = v.T("activity.no.token")
 	case mfa.EventLink, mfa.EventConfirm:
 		what = v.T("activity.no.link")
 	case mfa.EventSend:

@@ -82,7 +82,7 @@ func (p *Pages) servePassword(v *visit) {
 		v.redirect(v.Href("account"))
 		return
 	}
-	v.render(http.StatusOK, "account_password", passwordPage{frame: v.frame(v.T("password.title")), Name: a.UserName})
+	v.render(http.StatusOK, "account_password", passwordPage{frame: v.frame(v.T("password.title")), Name: a.UserName, Tokens: len(a.AppTokens) > 0})
 }
 
 func (p *Pages) postPassword(v *visit) {

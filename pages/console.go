@@ -307,6 +307,7 @@ var consoleDones = map[string]string{
 	"enable":   "console.done.enable",
 	"session":  "console.done.session",
 	"sessions": "console.done.sessions",
+	"token":    "done.token",
 	"roles":    "console.done.roles",
 	"join":     "console.done.join",
 	"leave":    "console.done.leave",

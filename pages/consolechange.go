@@ -126,6 +126,15 @@ var userChanges = map[string]userChange{
 		title: "console.end_sessions.title", submit: "console.do.end_sessions", text: []string{"console.end_sessions.text"}, danger: true,
 		do: plainly("sessions", func(ctx context.Context, c *console, id mfa.UserID) error { return c.admin.EndSessions(ctx, id, "") }),
 	},
+	"revoke-token": {
+		title: "console.token.title", submit: "tokens.revoke", text: []string{"console.token.text"}, danger: true,
+		do: plainly("token", func(ctx context.Context, c *console, id mfa.UserID) error {
+			if c.query.Get(paramWhat) == "" {
+				return errGone // "" would end them all
+			}
+			return c.admin.RevokeAppToken(ctx, id, c.query.Get(paramWhat))
+		}),
+	},
 	"password": {
 		title: "console.password.title", submit: "console.password.submit", text: []string{"console.password.text"},
 		fields: func(c *console, _ *mfa.UserInfo) []field { return c.appField() },

@@ -30,6 +30,7 @@ type consoleUsers interface {
 	Users(ctx context.Context, f mfa.UserFilter, after string, limit int) ([]mfa.UserInfo, string, error)
 	User(ctx context.Context, id mfa.UserID) (*mfa.UserInfo, error)
 	Sessions(ctx context.Context, id mfa.UserID) ([]mfa.SessionInfo, error)
+	AppTokens(ctx context.Context, id mfa.UserID) ([]mfa.AppToken, error)
 	Activity(ctx context.Context, id mfa.UserID, after string, limit int) ([]mfa.Event, string, error)
 }
 
@@ -44,6 +45,7 @@ type consoleChanges interface {
 	ResetSkip(ctx context.Context, id mfa.UserID) error
 	SetDisabled(ctx context.Context, id mfa.UserID, disabled bool) error
 	EndSessions(ctx context.Context, id mfa.UserID, handle string) error
+	RevokeAppToken(ctx context.Context, id mfa.UserID, token string) error
 	SetRole(ctx context.Context, id mfa.UserID, role mfa.Role, of []mfa.OrganizationID) error
 	SetMember(ctx context.Context, user mfa.UserID, id mfa.OrganizationID, member bool) error
 }

@@ -18,6 +18,7 @@ type userPage struct {
 	Grave []rowAction
 
 	Factors, Sessions, Organizations, Activity grid
+	Tokens                                     *grid // app tokens; nil: none
 	RemoveAll, EndAll, Join                    string
 	Users                                      string // back to the list
 }
@@ -55,6 +56,15 @@ func (p *Pages) serveUser(c *console) {
 	page.Organizations = c.memberGrid(u)
 	if open && len(u.Factors) > 0 {
 		page.RemoveAll = c.change(u.ID, "remove-factors", "")
+	}
+	if u.AppTokens > 0 {
+		tokens, err := c.admin.AppTokens(ctx, id)
+		if err != nil {
+			c.failed(err)
+			return
+		}
+		g := c.tokenGrid(u, tokens, len(page.Sessions.Columns) > 3)
+		page.Tokens = &g
 	}
 	if len(page.Sessions.Rows) > 0 && len(page.Sessions.Columns) > 3 {
 		page.EndAll = c.change(u.ID, "end-sessions", "")
@@ -237,6 +247,27 @@ func (c *console) sessionGrid(u *mfa.UserInfo, list []mfa.SessionInfo, open bool
 		row := []cell{what, c.when(s.Created, ""), c.when(s.LastSeen, "")}
 		if open {
 			row = append(row, cell{Actions: []rowAction{c.rowAction(c.T("console.do.end_session"), what.Text, c.change(u.ID, "end-session", s.Handle), true)}})
+		}
+		g.Rows = append(g.Rows, gridRow{row})
+	}
+	return g
+}
+
+// tokenGrid lists the app tokens of a user.
+func (c *console) tokenGrid(u *mfa.UserInfo, list []mfa.AppToken, open bool) grid {
+	g := grid{ID: "tokens", Caption: c.T("tokens.title"),
+		Columns: []string{c.T("console.column.name"), c.T("console.column.expires"), c.T("console.column.used")}}
+	if open {
+		g.Columns = append(g.Columns, c.T("console.column.do"))
+	}
+	for _, t := range list {
+		what := cell{Text: t.Name, Sub: t.Host}
+		if !c.p.now().Before(t.Expires) {
+			what.Tags = []tag{{c.T("tokens.tag.over"), ""}}
+		}
+		row := []cell{what, c.when(t.Expires, ""), c.when(t.LastUsed, c.T("console.never"))}
+		if open {
+			row = append(row, cell{Actions: []rowAction{c.rowAction(c.T("tokens.revoke"), t.Name, c.change(u.ID, "revoke-token", t.ID), true)}})
 		}
 		g.Rows = append(g.Rows, gridRow{row})
 	}

@@ -80,6 +80,14 @@ func (f *fakeConsole) Sessions(context.Context, mfa.UserID) ([]mfa.SessionInfo, 
 	return f.sessions, f.readErr
 }
 
+func (f *fakeConsole) AppTokens(context.Context, mfa.UserID) ([]mfa.AppToken, error) {
+	return sampleTokens, f.readErr
+}
+
+func (f *fakeConsole) RevokeAppToken(_ context.Context, id mfa.UserID, token string) error {
+	return f.done("RevokeAppToken", id, token)
+}
+
 func (f *fakeConsole) Activity(context.Context, mfa.UserID, string, int) ([]mfa.Event, string, error) {
 	return f.events, f.next, f.readErr
 }

@@ -87,6 +87,21 @@ func (g *fakeGate) ForgetDevice(_ context.Context, at *mfa.Place, id mfa.Session
 	return g.err
 }
 
+func (g *fakeGate) CreateAppToken(_ context.Context, at *mfa.Place, id mfa.SessionID, in mfa.AppTokenInput) (string, *mfa.AppToken, error) {
+	g.call("CreateAppToken", at, string(id), in.Name, in.Host, in.Life.String())
+	if g.err != nil {
+		return "", nil, g.err
+	}
+	t := sampleTokens[0]
+	t.Name, t.Host = in.Name, in.Host
+	return sampleTokenText, &t, nil
+}
+
+func (g *fakeGate) RevokeAppToken(_ context.Context, at *mfa.Place, id mfa.SessionID, token string) error {
+	g.call("RevokeAppToken", at, string(id), token)
+	return g.err
+}
+
 func (g *fakeGuard) SetRemembered(w http.ResponseWriter, req *guard.Request, value string) {
 	g.remembered = value
 	if value == "-" {

@@ -92,6 +92,8 @@ type accountGate interface {
 	EndSession(ctx context.Context, at *mfa.Place, id mfa.SessionID, handle string) error
 	EndOtherSessions(ctx context.Context, at *mfa.Place, id mfa.SessionID) (*mfa.Outcome, error)
 	ForgetDevice(ctx context.Context, at *mfa.Place, id mfa.SessionID, device string) error
+	CreateAppToken(ctx context.Context, at *mfa.Place, id mfa.SessionID, in mfa.AppTokenInput) (string, *mfa.AppToken, error)
+	RevokeAppToken(ctx context.Context, at *mfa.Place, id mfa.SessionID, token string) error
 }
 
 type signInCodeGate interface {

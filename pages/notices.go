@@ -100,6 +100,13 @@ func (v *visit) noticeText(n mfa.Notice) string {
 		return v.T("notice.codes_low")
 	case mfa.NoticeNewDevice:
 		return v.T("notice.new_device")
+	case mfa.NoticeAppToken:
+		return v.T("notice.app_token", "name", n.Name)
+	case mfa.NoticeAppTokenGone:
+		if n.Name == "" {
+			return v.T("notice.app_tokens_gone")
+		}
+		return v.T("notice.app_token_gone", "name", n.Name)
 	case mfa.NoticeStolenDevice:
 		device := v.agent(n.Name)
 		if n.Name == "?" {

@@ -162,6 +162,10 @@ func New(cfg Config) (*Pages, error) {
 		"account/devices":       {get: p.serveDevices},
 		"account/forget-device": {post: p.postForgetDevice},
 
+		"account/app-tokens":        {get: p.serveTokens},
+		"account/app-tokens/new":    {get: p.serveMakeToken, post: p.postMakeToken},
+		"account/app-tokens/revoke": {get: p.serveRevokeToken, post: p.postRevokeToken},
+
 		// For people who have proven nothing yet.
 		"sign-in/code":           {get: p.serveSignInCode, post: p.postSignInCode},
 		"sign-in/code/enter":     {get: p.serveSignInEnter, post: p.postSignInEnter},

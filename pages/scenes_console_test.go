@@ -18,7 +18,7 @@ func sampleUsers() []mfa.UserInfo {
 	sms := mfa.FactorInfo{ID: "s1", Kind: mfa.SMS, Name: "+49 ••• 0012", Created: testNow.Add(-8 * day), Locked: true, LockedUntil: testNow.Add(20 * time.Minute)}
 	codes := mfa.FactorInfo{ID: mfa.BackupCodesID, Kind: mfa.BackupCode, Created: testNow.Add(-60 * day), Left: 8}
 	list := []mfa.UserInfo{
-		{ID: "u2", Name: "bob", DisplayName: "Bob Beispiel", Email: "bob@example.com", Verified: true, Phone: "+49 171 3920012", Groups: []string{"staff", "payroll"},
+		{ID: "u2", AppTokens: 3, Name: "bob", DisplayName: "Bob Beispiel", Email: "bob@example.com", Verified: true, Phone: "+49 171 3920012", Groups: []string{"staff", "payroll"},
 			Organizations: []mfa.OrganizationID{"acme"}, ByAddress: []mfa.OrganizationID{"globex"}, Created: testNow.Add(-400 * day), LastSignIn: testNow.Add(-2 * time.Hour), LastHost: "payroll.example.com",
 			Factors: []mfa.FactorInfo{passkey, app, sms, codes}, Sessions: 2, Remembered: 1, Skipped: true},
 		{ID: "u1", Name: "alice", DisplayName: "Alice Example", Email: "alice@example.com", Verified: true, Admin: true, Created: testNow.Add(-500 * day), LastSignIn: testNow, LastHost: "console.example.com", Factors: []mfa.FactorInfo{passkey, codes}},

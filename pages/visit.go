@@ -45,7 +45,7 @@ const (
 )
 
 // waiting are the pages that can wait for a newer proof (rule B15).
-var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "account/email", "account/email/code", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms", forApp, consoleHome}
+var waiting = []string{"account", "account/password", "account/opt-out", "account/remove", "account/email", "account/email/code", "account/app-tokens/new", "set-up", "set-up/passkey", "set-up/totp", "set-up/backup-codes", "set-up/email", "set-up/sms", forApp, consoleHome}
 
 // forApp is an app that waits for a newer proof: it tried to change something through
 // the account API. The way back is its own.

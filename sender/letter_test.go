@@ -97,6 +97,7 @@ func notices() map[mfa.NoticeKind]mfa.Notice {
 		"codes_low":        with(mfa.BackupCode, ""),
 		"new_device":       n,
 		"stolen_device":    device,
+		mfa.NoticeAppToken: with("", "git on the laptop"), mfa.NoticeAppTokenGone: with("", "git on the laptop"),
 		"of_tomorrow":      with("palm_reader", ""),
 	}
 }

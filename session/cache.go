@@ -14,8 +14,8 @@ import (
 
 const (
 	shards = 16
-	// signatureLength is the length of an HS256 signature in base64url. Its hash is
-	// the cache's key.
+	// signatureLength is the length of an HS256 signature in base64url, and of the secret
+	// of an app token. Its hash is the cache's key.
 	signatureLength = 43
 	// seenStep is how exactly last-seen times are kept.
 	seenStep = time.Second
@@ -127,6 +127,15 @@ func (e *entry) draw() {
 // shared returns an equal string that all entries share.
 func shared(s string) string { return unique.Make(s).Value() }
 
+// name is what the times of use are kept under: the session's ID, or, of an app token,
+// which has none and a cache of its own, the token's.
+func (e *entry) name() mfa.SessionID {
+	if e.session.AppToken != "" {
+		return mfa.SessionID(e.session.AppToken)
+	}
+	return e.session.ID
+}
+
 func (e *entry) lastSeen() time.Time { return time.Unix(0, e.seen.Load()) }
 
 // see reports whether the session was used within the idle limit, and if so notes
@@ -196,7 +205,7 @@ func (c *cache) remove(token string) {
 
 func (c *cache) evicted(e *entry) {
 	if t, ok := e.due(); ok {
-		c.returnSeen(map[mfa.SessionID]time.Time{e.session.ID: t})
+		c.returnSeen(map[mfa.SessionID]time.Time{e.name(): t})
 	}
 }
 
@@ -208,8 +217,8 @@ func (c *cache) takeSeen() map[mfa.SessionID]time.Time {
 	c.mu.Unlock()
 	for _, shard := range c.shards {
 		for _, e := range shard.Values() {
-			if t, ok := e.due(); ok && t.After(due[e.session.ID]) {
-				due[e.session.ID] = t
+			if t, ok := e.due(); ok && t.After(due[e.name()]) {
+				due[e.name()] = t
 			}
 		}
 	}

@@ -31,6 +31,7 @@ type fakeStore struct {
 	touched   []map[mfa.SessionID]time.Time
 	listeners []func(mfa.UserID)
 	reads     int
+	writes    int
 	down      bool
 	// duringLoad runs after the session was read and before the answer is given.
 	duringLoad func()

@@ -70,6 +70,7 @@ type Manager struct {
 	now      func() time.Time
 
 	cache  *cache
+	tokens *cache // of app tokens, so that they and sessions do not push each other out
 	epochs *epochs
 
 	closing sync.Once
@@ -119,6 +120,9 @@ func New(cfg Config) (*Manager, error) {
 	if m.cache, err = newCache(size); err != nil {
 		return nil, fmt.Errorf("making a session manager: %w", err)
 	}
+	if m.tokens, err = newCache(max(1, size/10)); err != nil {
+		return nil, fmt.Errorf("making a session manager: %w", err)
+	}
 	m.epochs.follow(cfg.Store)
 	go m.flushUntilClosed()
 	return m, nil
@@ -142,7 +146,7 @@ func (m *Manager) Issue(s *mfa.Session) (string, error) {
 func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error) {
 	e, hits := m.cache.get(token)
 	if e != nil && e.scope == scope {
-		if v := m.hit(e, m.now()); v != nil {
+		if v := m.hit(m.cache, e, m.now(), m.idle); v != nil {
 			hits.n.Add(1)
 			return v, nil
 		}
@@ -156,17 +160,17 @@ func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error
 func (m *Manager) CacheCounts() (hits, misses uint64) { return m.cache.counts() }
 
 // hit returns what the entry holds where it still holds, else nil.
-func (m *Manager) hit(e *entry, now time.Time) *View {
+func (m *Manager) hit(c *cache, e *entry, now time.Time, idle time.Duration) *View {
 	age := now.Sub(e.loaded)
 	if !e.epoch.holds() || age < 0 || age >= recheck || e.session.Over(now) {
 		return nil
 	}
-	within, moved := e.see(now, m.idle)
+	within, moved := e.see(now, idle)
 	if !within {
 		return nil
 	}
 	if moved {
-		m.cache.use(e)
+		c.use(e)
 	}
 	return &e.view
 }
@@ -189,7 +193,7 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 		m.cache.remove(token)
 		return nil, err
 	default:
-		return m.outage(old, scope, now, err)
+		return m.outage(old, scope, now, m.idle, err)
 	}
 	s := v.Session
 	if !s.Complete || s.Scope != scope || s.Over(now) {
@@ -218,14 +222,14 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 
 // outage answers while the store cannot be asked: a session that was loaded
 // less than a minute ago goes on, unless something of its user has changed.
-func (m *Manager) outage(old *entry, scope string, now time.Time, cause error) (*View, error) {
+func (m *Manager) outage(old *entry, scope string, now time.Time, idle time.Duration, cause error) (*View, error) {
 	if old == nil || old.scope != scope || !old.epoch.holds() || old.session.Over(now) {
 		return nil, cause
 	}
 	if age := now.Sub(old.loaded); age < 0 || age >= storeDown {
 		return nil, cause
 	}
-	if within, _ := old.see(now, m.idle); !within {
+	if within, _ := old.see(now, idle); !within {
 		return nil, cause
 	}
 	return &old.stale, nil
@@ -307,6 +311,10 @@ func (m *Manager) flushUntilClosed() {
 
 // flush writes the last-seen times that the store does not have yet.
 func (m *Manager) flush(ctx context.Context) error {
+	return errors.Join(m.flushSessions(ctx), m.flushTokens(ctx))
+}
+
+func (m *Manager) flushSessions(ctx context.Context) error {
 	due := m.cache.takeSeen()
 	if len(due) == 0 {
 		return nil
