@@ -36,7 +36,7 @@ func served(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := []string{"GET /x", "POST /x", "GET /strict/x", "GET /public/x", "GET /.mfa/nothing", "POST /.mfa/nothing", "GET /.mfa", "GET /.mfa/health", "POST /.mfa/health", "GET /.mfa/jwks.json", "POST /.mfa/jwks.json", "GET /.mfa/assets/nothing",
+	list := []string{"GET /x", "POST /x", "GET /strict/x", "GET /public/x", "GET /.mfa/nothing", "POST /.mfa/nothing", "GET /.mfa", "GET /.mfa/auth/nginx", "GET /.mfa/health", "POST /.mfa/health", "GET /.mfa/jwks.json", "POST /.mfa/jwks.json", "GET /.mfa/assets/nothing",
 		"GET /.mfa/set-up?from=account", "GET /.mfa/set-up/totp?from=account", "GET /.mfa/set-up/passkey?from=account", "GET /.mfa/set-up/backup-codes?from=account",
 		"POST /.mfa/set-up/passkey/begin?from=account", "POST /.mfa/account/remove?held", "POST /.mfa/account/rename?held",
 	}
