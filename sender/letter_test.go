@@ -98,7 +98,7 @@ func notices() map[mfa.NoticeKind]mfa.Notice {
 		"new_device":       n,
 		"stolen_device":    device,
 		mfa.NoticeAppToken: with("", "git on the laptop"), mfa.NoticeAppTokenGone: with("", "git on the laptop"),
-		"of_tomorrow":      with("palm_reader", ""),
+		"of_tomorrow": with("palm_reader", ""),
 	}
 }
 
