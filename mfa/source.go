@@ -68,7 +68,8 @@ type PasswordSource interface {
 	// and looked up, or ErrRejected where no account could have that name. It asks
 	// nobody.
 	Account(name string) (string, error)
-	// Authenticate returns the identity of the account whose password this is,
+	// Authenticate takes what Account has returned, or, from a Resolver that knows the
+	// account, what Resolve has. It returns the identity of the account whose password this is,
 	// or ErrRejected, after the same amount of work whether the account exists,
 	// is disabled, has no password, or the password is wrong; or ErrBusy.
 	Authenticate(ctx context.Context, account, password string) (*Identity, error)

@@ -56,7 +56,8 @@ func (d *Directory) Resolve(_ context.Context, account string) (string, error) {
 	return subject, nil
 }
 
-// Authenticate implements mfa.PasswordSource.
+// Authenticate implements mfa.PasswordSource: as a directory does, it knows an account by
+// what Resolve has returned for it and by nothing else.
 func (d *Directory) Authenticate(_ context.Context, account, password string) (*mfa.Identity, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,11 +65,10 @@ func (d *Directory) Authenticate(_ context.Context, account, password string) (*
 		return nil, ErrDown
 	}
 	d.tried++
-	subject, ok := d.names[account]
-	if !ok || password == "" || d.passwords[subject] != password {
+	if right, ok := d.passwords[account]; !ok || password == "" || right != password {
 		return nil, mfa.ErrRejected
 	}
-	id, err := d.person(subject)
+	id, err := d.person(account)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", mfa.ErrRejected, err)
 	}
