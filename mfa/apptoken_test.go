@@ -401,3 +401,18 @@ func member(id mfa.OrganizationID) func(*mfa.Subject) {
 
 func reporting(p mfa.Policy) mfa.Policy { p.ReportOnly = true; return p }
 func gracious(p mfa.Policy) mfa.Policy  { p.Grace = 24 * time.Hour; return p }
+
+// AC-032: somebody has left, and the directory or the provider says so. A program of theirs
+// with an app token must not go on for the rest of the year.
+func TestAppTokens_AC032_DisabledAtTheSource(t *testing.T) {
+	a := newAbroad(t, withApps)
+	phone, out := a.addPhone(a.must(a.comes("S-1")).Session.ID)
+	_ = phone
+	text, _ := a.token(out.Session.ID)
+	a.provider.Disable("S-1", true)
+	a.wait(5 * time.Minute)
+	a.confirmed(out.Session.ID)
+	if _, err := a.user("acme", "S-1").AppTokenSession(text, tokenHost, a.clock()); !errors.Is(err, mfa.ErrNoSession) {
+		t.Errorf("AC-032 the token of somebody who is disabled there: %v", err)
+	}
+}

@@ -190,8 +190,16 @@ func (g *Gate) confirmed(ctx context.Context, s *Session, u *User, src Source, i
 	return nil
 }
 
-// endOfSource ends every session of a user whom the source has disabled. Nothing else is
+// endOfSource ends every session and every app token of a user whom the source has
+// disabled: a program would go on for months after its owner has left. Nothing else is
 // marked: who is enabled there again signs in again.
 func (g *Gate) endOfSource(ctx context.Context, u *User) error {
-	return g.cfg.Store.EndUserSessions(ctx, u.ID, "")
+	var err error
+	if len(u.AppTokens) > 0 {
+		err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
+			u.AppTokens = nil
+			return nil
+		})
+	}
+	return errors.Join(err, g.cfg.Store.EndUserSessions(ctx, u.ID, ""))
 }

@@ -88,7 +88,7 @@ func (s *said) stands(u *User) bool {
 // write brings the record to what the source says. Roles, and memberships given by hand,
 // are none of its business.
 func (g *Gate) write(s *said, u *User) {
-	if u.Email != s.email && u.Email != "" {
+	if u.Email != s.email && (u.Email != "" || !u.FirstSignIn.IsZero()) {
 		u.EmailChanged = g.now() // whoever changed it there must not take the account along (AC-165)
 	}
 	u.Name, u.DisplayName, u.Email, u.EmailVerified = s.name, s.display, s.email, s.verified

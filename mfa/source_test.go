@@ -291,6 +291,27 @@ func TestGate_AC030_RecycledNames(t *testing.T) {
 	}
 }
 
+// AC-165: a thief has the password of somebody at the source, where no address was on file,
+// and not their authenticator app. They write an address of their own there: it must not
+// become a second factor by itself, nor recover anything, for a while.
+func TestGate_AC165_AnAddressThatComesLater(t *testing.T) {
+	a := newAbroad(t)
+	a.policy.AutoEnroll, a.policy.Factors = true, mfa.KindsOf(mfa.TOTP, mfa.Email)
+	a.provider.Put(mfa.Identity{Subject: "S-9", Name: "nine"})
+	a.addPhone(a.must(a.comes("S-9")).Session.ID)
+	a.provider.Put(mfa.Identity{Subject: "S-9", Name: "nine", Email: "thief@evil.example", EmailVerified: true})
+	out := a.must(a.comes("S-9"))
+	if u := a.user("acme", "S-9"); len(u.Credentials) != 1 || !u.EmailChanged.Equal(a.clock()) || out.Decision.Kinds.Has(mfa.Email) {
+		t.Errorf("AC-165 she has %+v, changed %s; %s may answer", u.Credentials, u.EmailChanged, out.Decision.Kinds)
+	}
+	// At the first sight there is nothing to take over.
+	a.provider.Put(mfa.Identity{Subject: "S-8", Name: "eight", Email: "eight@acme.example", EmailVerified: true})
+	a.must(a.comes("S-8"))
+	if u := a.user("acme", "S-8"); len(u.Credentials) != 1 || !u.EmailChanged.IsZero() {
+		t.Errorf("the first sight: %+v, changed %s", u.Credentials, u.EmailChanged)
+	}
+}
+
 // AC-021: a source whose MFA is believed stands for the second factor; nothing else that a
 // source says raises anything.
 func TestGate_AC021_OnlyWhatIsBelievedRaises(t *testing.T) {
