@@ -24,7 +24,7 @@ var outcomes = set(
 	"throttled", "clock", "proof_owed", "invalid", "name_taken", "name", "not_found", "disabled", "rejected", "cloned",
 	"expired", "busy", "not_owed", "not_allowed", "limit", "last_factor", "enrollment_closed", "confirm_first",
 	"not_sent", "country", "denied", "fault", "password", "lockout", "last_administrator", "self", "role", "no_factor",
-	"wrong_user",
+	"wrong_user", "other_user",
 )
 
 // steps are what can be throttled.

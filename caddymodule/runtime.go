@@ -286,7 +286,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Origin:   a.Origin, Domain: a.Domain, Related: a.RelatedOrigins, InsecureHTTP: a.InsecureHTTP,
 		Portal:  a.portal,
 		Headers: a.headers(), Assertion: asserting(assertions, a.logger),
-		Confirm: gate.ConfirmSession,
+		Confirm: gate.ConfirmSession, ConfirmUser: gate.ConfirmUser,
 	}
 	a.guardClaims(&cfg, pooled.store.store.EndSession)
 	front, err := guard.New(cfg)

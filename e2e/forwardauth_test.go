@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -171,6 +172,29 @@ func (c *client) script(method, address string, header ...string) *answered {
 		r.Header.Set(header[i], header[i+1])
 	}
 	return c.once(r)
+}
+
+// A client sends "GET https://vault/x HTTP/1.1" and in Host the name of another app, which
+// is open to everybody. nginx serves the site that the first names, and what it asks about
+// must be that site, or the open one lends its rules to the other (AC-216).
+func TestForwardAuth_AC216_NginxTwoHosts(t *testing.T) {
+	t.Parallel()
+	ask := freePort(t)
+	open := strings.Replace(elsewhere, "\t\tprotect *.example.test {", "\t\tprotect open.example.test {\n\t\t\tmfa /vault/* {\n\t\t\t\tbypass\n\t\t\t}\n\t\t}\n\t\tprotect *.example.test {", 1)
+	g := start(t, open, "ASK="+strconv.Itoa(ask))
+	at := strings.TrimPrefix(startNginx(t, g, ask), "https://")
+	for _, host := range []string{"open.example.test", "open.example.test:443", "OPEN.example.test", "open.example.test.", "nginx.example.test.open.example.test"} {
+		conn, err := tls.Dial("tcp", "127.0.0.1"+at[strings.LastIndexByte(at, ':'):], &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is not about the certificate
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "GET https://%s/vault/x HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", at, host)
+		answer, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		if n := g.App.Count(); n != 0 || len(answer) == 0 {
+			t.Errorf("AC-216 Host %q: %d requests of a stranger reached the app: %.60q", host, n, answer)
+		}
+	}
 }
 
 // The configuration of docs/proxies/nginx.md in a real nginx: there and back, what a

@@ -163,6 +163,8 @@ func (g *Guard) asker(r *http.Request, s *state) (*session.View, error) {
 		return nil, fmt.Errorf("verifying an app token: %w", err)
 	case !s.token.fits(v.Subject):
 		return nil, &tokenError{reason: "wrong_user", user: v.Subject, id: v.Session.AppToken}
+	case !agrees(&s.req.Place.Established, v.Subject):
+		return nil, &tokenError{reason: string(mfa.ReasonOtherUser), user: v.Subject, id: v.Session.AppToken}
 	}
 	return v, nil
 }

@@ -43,3 +43,18 @@ func TestCheck_AC032_asks_the_source(t *testing.T) {
 		t.Errorf("asked of a session that is over: %v", asked)
 	}
 }
+
+// AC-032: a program with an app token has the source of its user asked, too.
+func TestCheck_AC032_asks_the_source_for_programs(t *testing.T) {
+	var asked []mfa.UserID
+	w := newWorld(t, func(c *Config) { c.ConfirmUser = func(id mfa.UserID) { asked = append(asked, id) } })
+	w.store.users["u-alice"].Source, w.store.users["u-carol"].Source = "corp", mfa.LocalSource
+	for _, user := range []mfa.UserID{"u-alice", "u-carol"} {
+		r := httptest.NewRequest("GET", "https://"+appHost+"/", nil)
+		r.Header.Set("Authorization", "Bearer "+w.token(user, appHost))
+		w.send(r, takes)
+	}
+	if !slices.Equal(asked, []mfa.UserID{"u-alice"}) {
+		t.Errorf("asked of %v", asked)
+	}
+}

@@ -43,7 +43,7 @@ func (g *Guard) agreed(ctx context.Context, req *Request, v *session.View, err e
 		return v, nil
 	case c.Subject == "":
 		return nil, mfa.ErrNoSession
-	case u.Source == c.Source && u.SourceSubject == c.Subject:
+	case agrees(c, u):
 		return v, nil
 	}
 	reason := ""
@@ -55,4 +55,9 @@ func (g *Guard) agreed(ctx context.Context, req *Request, v *session.View, err e
 		User: u.ID, UserName: u.Name, Session: v.Session.ID.Short(), Network: network(req.peer.Client), Host: req.Host,
 	})
 	return nil, mfa.ErrNoSession
+}
+
+// agrees reports whether the established identity is the user's, or none is.
+func agrees(c *mfa.Claim, u *mfa.Subject) bool {
+	return c.Subject == "" || u.Source == c.Source && u.SourceSubject == c.Subject
 }

@@ -199,3 +199,21 @@ func TestClaim_CostsNothing(t *testing.T) {
 		t.Errorf("%v allocations with a source, %v without", n, base)
 	}
 }
+
+// AC-183, B26: whoever stands before the gate says that this is bob, and the program comes
+// with alice's token. Who asks is one person: an app must not be told of alice what bob's
+// certificate has signed.
+func TestAppToken_B26_UnderAnotherIdentity(t *testing.T) {
+	for says, want := range map[string]bool{
+		"proxied alice": true, "": true, // programs come past what asks browsers
+		"proxied bob": false, "proxied Alice": false, "other alice": false,
+	} {
+		c := newClaimed(t, false)
+		r := httptest.NewRequest(http.MethodGet, "https://"+appHost+"/", nil)
+		r.Header.Set("Says", says)
+		r.Header.Set("Authorization", "Bearer "+c.token("u-alice", appHost))
+		if answer, app := c.send(r, takes); (app != nil) != want || !want && answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("under %q: admitted %v", says, app != nil)
+		}
+	}
+}

@@ -56,6 +56,9 @@ type Config struct {
 	// Confirm is called with each session whose identity source is due to be asked whether
 	// its person still stands. It must return at once; nil: none is asked.
 	Confirm func(mfa.SessionID)
+	// ConfirmUser is called with the user of each app token that comes, where they are of
+	// another source than the local accounts, as Confirm is with sessions.
+	ConfirmUser func(mfa.UserID)
 	// Assertion returns what is signed for that app about a session that may pass, or ""
 	// where there is nothing: whoever gives the function tells of a fault. It MUST return
 	// what a header may hold, and is called for each request. nil: nothing is signed.
@@ -81,6 +84,7 @@ type Guard struct {
 	refusals Refusals
 	quiet    quiet
 	confirm  func(mfa.SessionID)
+	program  func(mfa.UserID) // Config.ConfirmUser
 	guesses  guesses
 
 	decisions decisions
@@ -90,7 +94,7 @@ type Guard struct {
 func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
-		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm, assert: cfg.Assertion,
+		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm, program: cfg.ConfirmUser, assert: cfg.Assertion,
 	}
 	g.claims = claims{cfg.Established, cfg.ClaimSource, cfg.OnlyClaims, cfg.End}
 	if g.sessions == nil || g.policy == nil || g.events == nil || g.claims.established != nil && (g.claims.end == nil || g.claims.source == "") {
@@ -233,7 +237,7 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 	}
 	if s.view != nil {
 		in.Session, in.Subject = s.view.Session, s.view.Subject
-		g.confirmDue(s.view.Session)
+		g.confirmDue(s.view)
 	}
 	s.decision = mfa.Decide(in, g.now())
 	if s.decision.Action == mfa.Allow && s.view != nil && s.view.Stale && s.decision.Need.Fresh > 0 {
@@ -244,10 +248,17 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 	return s.decision, nil
 }
 
-// confirmDue has the source asked about a session of which it is time.
-func (g *Guard) confirmDue(s *mfa.Session) {
-	if due := s.Source.Due; !due.IsZero() && g.confirm != nil && !g.now().Before(due) {
-		g.confirm(s.ID)
+// confirmDue has the source asked about a session of which it is time, and about whoever
+// has sent a program.
+func (g *Guard) confirmDue(v *session.View) {
+	if v.Session.AppToken != "" {
+		if g.program != nil && v.Subject.Source != mfa.LocalSource {
+			g.program(v.Subject.ID)
+		}
+		return
+	}
+	if due := v.Session.Source.Due; !due.IsZero() && g.confirm != nil && !g.now().Before(due) {
+		g.confirm(v.Session.ID)
 	}
 }
 

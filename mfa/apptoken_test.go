@@ -416,3 +416,37 @@ func TestAppTokens_AC032_DisabledAtTheSource(t *testing.T) {
 		t.Errorf("AC-032 the token of somebody who is disabled there: %v", err)
 	}
 }
+
+// AC-032: … and where no session of theirs is left that would be confirmed, the program that
+// comes has the directory asked, and not more often than a session has.
+func TestAppTokens_AC032_WithoutASession(t *testing.T) {
+	a := newAbroad(t, withApps)
+	ctx := t.Context()
+	_, out := a.addPhone(a.must(a.gate.SignIn(ctx, a.at, "corp", "finn", goodPassword)).Session.ID)
+	text, _ := a.token(out.Session.ID)
+	a.signOut(out.Session.ID)
+	id, asked := out.Session.User, a.directory.Asked()
+	comes := func() bool {
+		a.gate.ConfirmUser(id)
+		a.gate.AwaitConfirmations()
+		_, err := a.user("corp", "uuid-7").AppTokenSession(text, tokenHost, a.clock())
+		return err == nil
+	}
+	for range 20 {
+		if !comes() {
+			t.Fatal("the token of somebody who stands")
+		}
+		a.wait(10 * time.Second)
+	}
+	if n := a.directory.Asked() - asked; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	a.wait(5 * time.Minute)
+	a.directory.Disable("uuid-7", true)
+	if comes() {
+		t.Error("AC-032 the token of somebody who is gone from the directory")
+	}
+	if e := a.events.Named(mfa.EventEndSessions); len(e) != 1 || !e[0].OK || e[0].Reason != "disabled" || e[0].User != id {
+		t.Errorf("%+v", e)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -17,11 +18,18 @@ const (
 	confirmAgain = 30 * time.Second
 )
 
-// confirmations are the sessions that wait to be confirmed.
+// confirmation is a session that waits to be confirmed, or a user who has no session.
+type confirmation struct {
+	session SessionID
+	user    UserID
+}
+
+// confirmations are those that wait to be confirmed.
 type confirmations struct {
 	mu      sync.Mutex
-	queue   []SessionID
-	waiting map[SessionID]bool // in the queue, or being asked for
+	queue   []confirmation
+	waiting map[confirmation]bool // in the queue, or being asked for
+	asked   map[UserID]time.Time  // whom ConfirmUser has taken, and when
 	running int
 	closed  bool
 
@@ -31,7 +39,7 @@ type confirmations struct {
 }
 
 func newConfirmations() *confirmations {
-	c := &confirmations{waiting: make(map[SessionID]bool)}
+	c := &confirmations{waiting: make(map[confirmation]bool), asked: make(map[UserID]time.Time)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -42,16 +50,48 @@ func (g *Gate) ConfirmSession(id SessionID) {
 	c := g.confirming
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if id == "" || c.closed || c.waiting[id] || len(c.queue) >= confirmWaiting {
+	if id != "" {
+		g.enqueue(confirmation{session: id})
+	}
+}
+
+// ConfirmUser is ConfirmSession for a user whose program comes with an app token, which no
+// session stands behind. The source is asked no more often than about sessions; one that
+// cannot tell without what it gave a session is of no use here. It may be called for each
+// request.
+func (g *Gate) ConfirmUser(id UserID) {
+	c := g.confirming
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := g.now()
+	if age := now.Sub(c.asked[id]); id == "" || age >= 0 && age < confirmAgain {
 		return
 	}
-	c.waiting[id] = true
-	c.queue = append(c.queue, id)
+	if !g.enqueue(confirmation{user: id}) {
+		return
+	}
+	if len(c.asked) >= confirmWaiting {
+		maps.DeleteFunc(c.asked, func(_ UserID, at time.Time) bool { return now.Sub(at) >= confirmAgain })
+	}
+	if len(c.asked) < confirmWaiting {
+		c.asked[id] = now
+	}
+}
+
+// enqueue reports whether it could take what is to be confirmed. The caller holds the lock.
+func (g *Gate) enqueue(next confirmation) bool {
+	c := g.confirming
+	if c.closed || c.waiting[next] || len(c.queue) >= confirmWaiting {
+		return false
+	}
+	c.waiting[next] = true
+	c.queue = append(c.queue, next)
 	if c.running < confirmAtOnce {
 		c.running++
 		c.all.Add(1)
 		go g.confirmQueue()
 	}
+	return true
 }
 
 // Close stops what the gate does by itself, and returns when it has stopped.
@@ -75,12 +115,16 @@ func (g *Gate) confirmQueue() {
 			c.mu.Unlock()
 			return
 		}
-		id := c.queue[0]
+		next := c.queue[0]
 		c.queue = c.queue[1:]
 		c.mu.Unlock()
-		g.confirmSession(c.ctx, id)
+		if next.session != "" {
+			g.confirmSession(c.ctx, next.session)
+		} else {
+			g.confirmUser(c.ctx, next.user)
+		}
 		c.mu.Lock()
-		delete(c.waiting, id)
+		delete(c.waiting, next)
 		c.mu.Unlock()
 	}
 }
@@ -105,6 +149,35 @@ func (g *Gate) confirmSession(ctx context.Context, id SessionID) {
 	}
 	if err != nil {
 		g.record(ctx, nil, s, u, Event{Name: EventSource, Reason: reasonOf(err), Detail: u.Source})
+	}
+}
+
+// confirmUser asks the source of a user who has app tokens. Where it cannot be asked, or
+// does not know without a session of its own, nothing changes.
+func (g *Gate) confirmUser(ctx context.Context, id UserID) {
+	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
+	defer cancel()
+	u, err := g.cfg.Store.User(ctx, id)
+	if err != nil || len(u.AppTokens) == 0 || u.Disabled {
+		return
+	}
+	src := g.sourceNamed(u.Source)
+	if src.standing() == nil || src.Confirm <= 0 {
+		return
+	}
+	if g.count(ctx, counter{key: "confirm:" + hashText("user", string(u.ID)), window: src.Confirm, budget: 1}) != nil {
+		return
+	}
+	said, err := src.standing().Standing(ctx, u.Subject, nil)
+	switch {
+	case errors.Is(err, ErrDisabled):
+		err = g.endOfSource(ctx, u)
+		g.record(ctx, nil, nil, u, Event{Name: EventEndSessions, OK: err == nil, Reason: reasonOf(ErrDisabled), Detail: "disabled at " + u.Source})
+	case err == nil:
+		// Groups and organizations count for programs, too.
+		if heard, err := g.hear(u.Source, said); err == nil && heard.subject == u.Subject {
+			_, _ = g.bring(ctx, u, heard) // nothing lasts by it: the next one brings it
+		}
 	}
 }
 
