@@ -250,3 +250,18 @@ func TestPortal_NamesWhereItLeads(t *testing.T) {
 		}
 	}
 }
+
+// AC-014: the portal's own session was idle for an hour while its apps were not. Whoever signs
+// out at the portal then means those of the other domains as well, which follow from the
+// same sign-in as the domain's.
+func TestSignOut_AC014_TheDomainsFamily(t *testing.T) {
+	w := portalWorld(t, "auth.example.com")
+	w.guard.shared = &session.View{Session: &mfa.Session{ID: "shared", User: "u1", Scope: "example.com", Complete: true}, Subject: alice()}
+	r := w.postRequest(t, "/.mfa/sign-out", nil)
+	r.Host = "auth.example.com"
+	r.Header.Set("Origin", "https://auth.example.com")
+	res := w.ask(r)
+	if res.StatusCode != http.StatusSeeOther || !w.gate.did("SignOut") || w.gate.args[0] != "shared" || w.gate.at.Scope != "example.com" {
+		t.Errorf("%d; the gate was asked %v %v at %q", res.StatusCode, w.gate.calls, w.gate.args, w.gate.at.Scope)
+	}
+}

@@ -181,6 +181,12 @@ func (p *Pages) postSignIn(v *visit) {
 		return
 	}
 	v.view = nil
+	if errors.Is(err, mfa.ErrName) || errors.Is(err, mfa.ErrNameTaken) {
+		// The password was right.
+		s, _ := v.p.source(source, mfa.ByPassword)
+		v.sourceFailed(s, err)
+		return
+	}
 	page := v.signInPage(source)
 	page.Name = name
 	switch {

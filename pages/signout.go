@@ -47,7 +47,9 @@ func (p *Pages) postSignOut(v *visit) {
 		}
 		if err == nil {
 			var address string
-			if address, err = p.gate.SignOut(v.r.Context(), &v.at, view.Session.ID, back); there == "" {
+			at := v.at
+			at.Scope = view.Session.Scope // the portal signs out of the domain's, too
+			if address, err = p.gate.SignOut(v.r.Context(), &at, view.Session.ID, back); there == "" {
 				there, title = address, v.sourceNamed(view.Subject.Source)
 			}
 		}

@@ -565,3 +565,17 @@ func TestSignOut_GoesOnThere(t *testing.T) {
 		}
 	})
 }
+
+// The password was right, and the directory calls the person by a name that is somebody
+// else's here, or nobody's. That is no fault of ours that goes away by itself: they are told
+// whom to ask.
+func TestSignIn_NamesOfADirectory(t *testing.T) {
+	for err, status := range map[error]int{mfa.ErrNameTaken: 409, mfa.ErrName: 403} {
+		w := newWorld(t, acme)
+		w.gate.err = err
+		a := w.post(t, "/.mfa/sign-in", url.Values{"source": {mfa.LocalSource}, "name": {"finn"}, "password": {"x"}})
+		if a.StatusCode != status || !strings.Contains(a.body, "help@example.com") {
+			t.Errorf("%v: %d", err, a.StatusCode)
+		}
+	}
+}
