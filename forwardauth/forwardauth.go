@@ -135,9 +135,16 @@ func (a *Auth) allow(w http.ResponseWriter, target *http.Request) {
 		h[name] = values[i : i+1 : i+1]
 		i++
 	})
+	if guard.CarriesAppToken(target) {
+		h[appTokenHeader] = []string{"1"}
+	}
 	h["Cache-Control"] = []string{"no-store"}
 	w.WriteHeader(http.StatusOK)
 }
+
+// appTokenHeader is with a permission where the request came with an app token: the proxy
+// must not hand its Authorization to the app.
+const appTokenHeader = "Mfa-App-Token"
 
 // reject answers a request that no canonical form can be made of.
 func (a *Auth) reject(w http.ResponseWriter, target *http.Request, err error) {

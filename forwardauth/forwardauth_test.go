@@ -2,6 +2,7 @@ package forwardauth
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,6 +62,35 @@ func TestServe_allows_with_every_identity_header_AC044_AC066(t *testing.T) {
 				if resp.Header.Get("Cache-Control") != "no-store" || resp.Header["Set-Cookie"] != nil || body(t, resp) != "" {
 					t.Errorf("AC-069 %s, %s: %v", c.name, d, resp.Header)
 				}
+			}
+		}
+	}
+}
+
+// The proxy still has the Authorization of the client, and would hand an app the token that
+// opens it (AC-053). It is told of one wherever the request may pass, needed or not.
+func TestServe_AC053_TellsOfAppTokens(t *testing.T) {
+	w := newWorld(t)
+	token := mfa.AppTokenPrefix + strings.Repeat("a", mfa.AppTokenLength-len(mfa.AppTokenPrefix))
+	for _, c := range []struct{ who, uri, authorization, want string }{
+		{"", "/public/x", "Bearer " + token, "1"},
+		{"alice", "/public/x", "Bearer " + token, "1"},
+		{"alice", "/x", "Bearer " + token, "1"}, // by the session
+		{"alice", "/x", "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+token)), "1"},
+		{"alice", "/x", "Bearer of-the-app", ""},
+		{"alice", "/x", "", ""},
+	} {
+		for _, d := range dialects {
+			a := asked{uri: c.uri, header: []string{"Mfa-App-Token", "evil"}}
+			if c.authorization != "" {
+				a.header = append(a.header, "Authorization", c.authorization)
+			}
+			if c.who != "" {
+				a.header = append(a.header, "Cookie", w.cookie(c.who))
+			}
+			resp := w.serve(d, question(d, a))
+			if got := resp.Header.Get("Mfa-App-Token"); resp.StatusCode != 200 || got != c.want {
+				t.Errorf("%s, %s as %q with %.12q: %d, told %q", d, c.uri, c.who, c.authorization, resp.StatusCode, got)
 			}
 		}
 	}

@@ -214,13 +214,24 @@ func byBrowser(r *http.Request) bool {
 	return stateOf(r.Context()) != nil && len(stateOf(r.Context()).cookies) > 0
 }
 
-// AppTokenFrom returns the ID of the app token by which Check let the request pass, or "":
-// forward-auth tells the proxy, which then must not send Authorization on.
+// AppTokenFrom returns the ID of the app token by which Check let the request pass, or "".
 func AppTokenFrom(ctx context.Context) string {
 	if v := ViewFrom(ctx); v != nil {
 		return v.Session.AppToken
 	}
 	return ""
+}
+
+// CarriesAppToken reports whether the request came with an app token, or with what looks
+// like one, whether it was needed or not. forward-auth tells the proxy, which has the
+// client's Authorization still and must not send it on.
+func CarriesAppToken(r *http.Request) bool {
+	s := stateOf(r.Context())
+	if s == nil {
+		return false
+	}
+	s.token.take(r.Header)
+	return s.token.there
 }
 
 // guesses count, for each network, the tokens that opened nothing. It is kept in memory
