@@ -240,6 +240,15 @@ func TestForwardAuth_Nginx(t *testing.T) {
 		}
 	}
 
+	for sent, want := range map[string]string{"Bearer mfat_0123456789abcdef_x": "", "Bearer of-the-app": "Bearer of-the-app"} {
+		r := stranger.request("GET", at+"/public/logo", nil)
+		r.Header.Set("Authorization", sent)
+		stranger.once(r)
+		if got := g.App.Last(t).Request.Header.Get("Authorization"); got != want {
+			t.Errorf("AC-053: of %q the app was told %q", sent, got)
+		}
+	}
+
 	c.signUpAtPortal("alice")
 	p = c.get(at + "/reports?q=1")
 	if !p.FromApp() || p.URL.RequestURI() != "/reports?q=1" {
