@@ -48,6 +48,21 @@ func (a *App) establish(r *http.Request, fronted bool) {
 	vars[establishedVar] = established{a.proxied.claim(r, trusted || fronted)}
 }
 
+// establishAsked is establish for the question of another proxy. The connection is that
+// proxy's, and so may be a name in a certificate and whom an authenticator has let in: they
+// say nothing of whom the proxy asks about. A header does, from a proxy that is trusted with
+// it by trusted_proxies; being one of "peers" is not enough, for that proxy may hand on
+// whatever its clients write (AC-184).
+func (a *App) establishAsked(r *http.Request, fronted bool) {
+	if a.proxied == nil || a.proxied.Header != "" {
+		a.establish(r, fronted)
+		return
+	}
+	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		vars[establishedVar] = established{}
+	}
+}
+
 // establishedBefore returns what establish has found.
 func establishedBefore(r *http.Request) mfa.Claim {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
