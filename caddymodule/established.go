@@ -209,6 +209,10 @@ func (a *App) checkEstablished() error {
 			possible = possible || slices.ContainsFunc(w.handlers, func(f front) bool { return f.authenticates })
 		}
 	}
+	if a.held != nil && len(a.held.names) > 0 && a.proxied.Header == "" {
+		a.logger.Warn("nobody is established for hosts behind other proxies (protect), so whom identity proxied has signed in is asked to sign in anew there; let a trusted proxy say it: identity proxied { header X-Auth-User }",
+			zap.String("source", a.proxied.name()))
+	}
 	if possible || a.handlers+a.consoles == 0 {
 		return nil
 	}
