@@ -10,8 +10,8 @@ import (
 const timeout = 1800 * time.Millisecond
 
 // bounded is a context that ends with the one that it is made of, or timeout after somebody
-// has begun to wait for it. Most answers come out of memory, where nobody waits, and a timer
-// was a tenth of what they cost. It is safe for concurrent use.
+// has begun to wait for it. Most answers come out of memory, where nobody waits and no timer
+// is needed. It is safe for concurrent use.
 type bounded struct {
 	context.Context
 

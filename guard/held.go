@@ -80,17 +80,19 @@ func (g *Guard) IdentityHeaders() [5]string {
 	return [...]string{h.User, h.Name, h.Email, h.Groups, h.Assertion}
 }
 
-// Identity calls set with each identity header and its value for a request that Check has
-// let through: the empty one where there is nothing to say. Whatever the client sent under
-// those names is not among them.
-func (g *Guard) Identity(r *http.Request, set func(name, value string)) {
-	known := ViewFrom(r.Context()) != nil
-	for _, name := range g.IdentityHeaders() {
-		value := ""
-		if lines := r.Header[name]; known && len(lines) == 1 {
-			value = lines[0]
-		}
-		set(name, value)
+// Identity writes into h each identity header for a request that Hold has made and Check has
+// let through: the empty value where there is nothing to say. Whatever the client sent under
+// those names is not among them. The values are the request's own, so that whoever serves h
+// may edit them in place.
+func (g *Guard) Identity(r *http.Request, h http.Header) {
+	var values *[5]string
+	if s := stateOf(r.Context()); s != nil && s.held && s.identified {
+		values = &s.values
+	} else {
+		values = new([5]string)
+	}
+	for i, name := range g.IdentityHeaders() {
+		h[name] = values[i : i+1 : i+1]
 	}
 }
 
