@@ -44,6 +44,7 @@ func TestProxies_Ask(t *testing.T) {
 	for _, f := range fronts {
 		f.checks(t)
 	}
+	t.Run("traefik and envoy", func(t *testing.T) { fronts[0].replays(t, ask) })
 	g.mfa(t, "users", "end-sessions", "alice")
 	for _, f := range fronts {
 		f.closed(t, "AC-040: the sessions were ended", http.StatusUnauthorized)
@@ -51,6 +52,32 @@ func TestProxies_Ask(t *testing.T) {
 	g.kill()
 	for _, f := range fronts {
 		f.closed(t, "AC-065: the gateway is gone", http.StatusServiceUnavailable)
+	}
+}
+
+// replays asks as Traefik and Envoy do, which could not be had: with what forwardauth's own
+// tests have of them, over a connection to the running gateway.
+func (f *front) replays(t *testing.T, ask int) {
+	names := strings.NewReplacer("app.a.test", "app.example.test", "auth.a.test", "auth.example.test", "{alice}", f.session, "\n", "\r\n")
+	w, played := wire{addr: fmt.Sprintf("127.0.0.1:%d", ask)}, 0
+	for _, name := range []string{"traefik", "envoy"} {
+		for _, part := range strings.Split(readFile(t, "../forwardauth/testdata/"+name+".txt"), "\n## ")[1:] {
+			title, lines, _ := strings.Cut(part, "\n")
+			asked, answered, _ := strings.Cut(strings.ReplaceAll(lines, "> ", ""), "\n< ")
+			want, _, _ := strings.Cut(answered, "\n")
+			if strings.Contains(asked, "{carol}") || strings.Contains(asked, "{dora}") {
+				continue // there is alice alone
+			}
+			method, _, _ := strings.Cut(asked, " ")
+			a := w.raw(method, names.Replace(asked)+"\r\n\r\n", 1)[0]
+			if fmt.Sprint(a.status) != want || a.status == http.StatusOK && strings.Contains(asked, "{alice}") != (a.header.Get("Remote-User") == "alice") {
+				t.Errorf("%s, %s: %s as %q, want %s: %s", name, title, a, a.header.Get("Remote-User"), want, a.body)
+			}
+			played++
+		}
+	}
+	if played < 14 {
+		t.Errorf("only %d conversations were played", played)
 	}
 }
 
@@ -82,6 +109,8 @@ const somewhere = "/reports?q=a%20b&u=//x&n"
 // refreshes finds where a page leads on by itself.
 var refreshes = regexp.MustCompile(`http-equiv="refresh" content="0; ?url=([^"]+)"`)
 
+// A stranger is led through the sign-in to the address that was asked for. The session
+// ends with the sign-out, on the proxy's own host, for whoever holds the cookie.
 func (f *front) goesThereAndBack(t *testing.T) {
 	c := f.browser.another()
 	p := c.get(f.at + somewhere)
