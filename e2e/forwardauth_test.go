@@ -90,13 +90,13 @@ func ofDocument(t testing.TB, page, language string) string {
 // that it serves, which is a host of example.test.
 func startNginx(t testing.TB, g *gateway, ask int, alter ...string) string {
 	t.Helper()
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		nginx = "/usr/sbin/nginx"
-		_, err = os.Stat(nginx)
-	}
-	require(t, err == nil, "nginx (Debian: apt-get install nginx-light)")
-	port := freePort(t)
+	return startNginxAt(t, g, ask, freePort(t), alter...)
+}
+
+// startNginxAt is startNginx with the port to listen on.
+func startNginxAt(t testing.TB, g *gateway, ask, port int, alter ...string) string {
+	t.Helper()
+	nginx := systemProgram(t, "nginx", "nginx (Debian: apt-get install nginx-light)")
 	site := strings.NewReplacer(append(alter,
 		"listen 443 ssl;", fmt.Sprintf("listen 127.0.0.1:%d ssl;", port), "server_name app.example.com;", "server_name nginx.example.test;",
 		"/etc/ssl/app.example.com.pem", g.file("cert.pem"), "/etc/ssl/app.example.com.key", g.file("key.pem"),
