@@ -122,7 +122,7 @@ func TestPeople_DisabledAtTheProvider_AC179(t *testing.T) {
 		t.Error("AC-176 a message that does not hold has ended a session")
 	}
 
-	g.mfa(t, "users", "disable", "bob")
+	g.mfa(t, "users", "disable", "bob", "--yes")
 	if c.inside() {
 		t.Error("disabled here, bob is still in")
 	}
@@ -159,7 +159,7 @@ func TestPeople_DisabledAtTheDirectory_AC179(t *testing.T) {
 	c := g.client(t)
 	c.bind("staff", "carol", "carol's own")
 	c.settle("carol")
-	g.mfa(t, "users", "disable", "carol")
+	g.mfa(t, "users", "disable", "carol", "--yes")
 	if c.inside() {
 		t.Error("disabled here, carol is still in")
 	}
@@ -183,9 +183,12 @@ func TestPeople_SourceIsDown(t *testing.T) {
 	alice.bind("staff", "alice", "alice's own")
 	alice.settle("alice")
 	after := g.now()
-	p.Lie(oidctest.Lies{Serve: func(w http.ResponseWriter, _ *http.Request) bool {
-		w.WriteHeader(http.StatusBadGateway)
-		return true
+	p.Lie(oidctest.Lies{Serve: func(w http.ResponseWriter, r *http.Request) bool {
+		down := r.URL.Path == "/token"
+		if down {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		return down
 	}})
 	d.Kill()
 
@@ -202,7 +205,7 @@ func TestPeople_SourceIsDown(t *testing.T) {
 		}
 	}
 	for name, page := range map[string]*answered{
-		"Acme":            bob.get("/.mfa/sign-in/with/acme"),
+		"Acme":            bob.signInAt(p, "bob"),
 		"Staff directory": alice.bind("staff", "alice", "alice's own"),
 	} {
 		if page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" {
