@@ -56,16 +56,16 @@ func (d *Directory) Resolve(_ context.Context, account string) (string, error) {
 	return subject, nil
 }
 
-// Authenticate implements mfa.PasswordSource.
-func (d *Directory) Authenticate(_ context.Context, account, password string) (*mfa.Identity, error) {
+// Authenticate implements mfa.PasswordSource: it takes the subject that Resolve has
+// returned, and knows nobody by another name.
+func (d *Directory) Authenticate(_ context.Context, subject, password string) (*mfa.Identity, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.down {
 		return nil, ErrDown
 	}
 	d.tried++
-	subject, ok := d.names[account]
-	if !ok || password == "" || d.passwords[subject] != password {
+	if own, ok := d.passwords[subject]; !ok || password == "" || own != password {
 		return nil, mfa.ErrRejected
 	}
 	id, err := d.person(subject)
