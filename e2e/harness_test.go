@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ type gateway struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the child is gone
 	output *tail
-	ahead  time.Duration
+	ahead  atomic.Int64 // a time.Duration; a provider of a test goes by it, too
 }
 
 // start runs a gateway with this Caddyfile until the test ends. env is added to
@@ -226,8 +227,8 @@ func (g *gateway) tryLaunch() error {
 		_ = cmd.Wait()
 		close(exited)
 	}()
-	if g.ahead != 0 {
-		if err := g.wait(func() error { return g.setClock(g.ahead) }); err != nil {
+	if ahead := time.Duration(g.ahead.Load()); ahead != 0 {
+		if err := g.wait(func() error { return g.setClock(ahead) }); err != nil {
 			return err
 		}
 	}
@@ -316,16 +317,16 @@ func (g *gateway) pid() int { return g.cmd.Process.Pid }
 func (g *gateway) log() string { return g.output.last(0) }
 
 // now is the gateway's time.
-func (g *gateway) now() time.Time { return time.Now().Add(g.ahead) }
+func (g *gateway) now() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) }
 
 // advance moves the gateway's clock. A restart keeps it.
 func (g *gateway) advance(t testing.TB, d time.Duration) {
 	t.Helper()
-	g.ahead += d
+	ahead := time.Duration(g.ahead.Add(int64(d)))
 	if g.cmd == nil {
 		return
 	}
-	if err := g.setClock(g.ahead); err != nil {
+	if err := g.setClock(ahead); err != nil {
 		t.Fatalf("moving the clock: %v", err)
 	}
 }

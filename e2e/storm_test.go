@@ -486,10 +486,10 @@ func (s *storm) passTime(p *person) error {
 	s.clock.Lock()
 	defer s.clock.Unlock()
 	for p.sent+1 > p.now()+1 {
-		if err := s.g.setClock(s.g.ahead + 30*time.Second); err != nil {
+		if err := s.g.setClock(time.Duration(s.g.ahead.Load()) + 30*time.Second); err != nil {
 			return errCut
 		}
-		s.g.ahead += 30 * time.Second
+		s.g.ahead.Add(int64(30 * time.Second))
 	}
 	return nil
 }

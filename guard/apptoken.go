@@ -222,18 +222,6 @@ func AppTokenFrom(ctx context.Context) string {
 	return ""
 }
 
-// CarriesAppToken reports whether the request came with an app token, or with what looks
-// like one, whether it was needed or not. forward-auth tells the proxy, which has the
-// client's Authorization still and must not send it on.
-func CarriesAppToken(r *http.Request) bool {
-	s := stateOf(r.Context())
-	if s == nil {
-		return false
-	}
-	s.token.take(r.Header)
-	return s.token.there
-}
-
 // guesses count, for each network, the tokens that opened nothing. It is kept in memory
 // alone: writing them down would cost more than they do.
 type guesses struct {

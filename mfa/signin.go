@@ -187,8 +187,8 @@ func (g *Gate) findThere(ctx context.Context, src PasswordSource, account string
 	if err != nil || subject == "" {
 		return m, nil
 	}
-	// The password is tried at the very account that the try is counted for.
-	m.account, m.subject = subject, subject
+	// The password is tried at that very account, whatever name it has by then.
+	m.subject, m.account = subject, subject
 	m.user, err = g.userByKey(ctx, SubjectKey(src.Source(), subject))
 	return m, err
 }

@@ -71,7 +71,8 @@ type PasswordSource interface {
 	// Authenticate takes what Account has returned, or, from a Resolver that knows the
 	// account, what Resolve has. It returns the identity of the account whose password this is,
 	// or ErrRejected, after the same amount of work whether the account exists,
-	// is disabled, has no password, or the password is wrong; or ErrBusy.
+	// is disabled, has no password, or the password is wrong; or ErrBusy. account is what
+	// Account has returned; of a Resolver the subject, where it has found one.
 	Authenticate(ctx context.Context, account, password string) (*Identity, error)
 }
 

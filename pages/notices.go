@@ -128,7 +128,7 @@ func (p *Pages) serveNotices(v *visit) {
 	if !v.noticesAnswered(err, len(list) == 0) {
 		return
 	}
-	page := noticesPage{frame: v.frame(v.T("notices.title")), Intro: v.T("notices.intro", "support", v.helper())}
+	page := noticesPage{frame: v.frame(v.T("notices.title")), Intro: v.ifNotYou("notices.intro")}
 	list = slices.Clone(list)
 	slices.Reverse(list) // the newest first
 	page.Notices, page.Last = v.noticeRows(list), strconv.FormatInt(list[0].At.UnixNano(), 10)
@@ -137,6 +137,15 @@ func (p *Pages) serveNotices(v *visit) {
 		page.Go = v.T("back.account")
 	}
 	v.render(http.StatusOK, "notices", page)
+}
+
+// ifNotYou says what happened to an account, and what to do if it was somebody else: a
+// password that a source keeps is changed there.
+func (v *visit) ifNotYou(key string) string {
+	if source := v.view.Subject.Source; source != mfa.LocalSource && source != "" {
+		return v.T(key+".there", "source", v.sourceNamed(source), "support", v.helper())
+	}
+	return v.T(key, "support", v.helper())
 }
 
 // noticesAnswered reports whether there is something to show, and has answered

@@ -198,6 +198,11 @@ func (p *Pages) postSignIn(v *visit) {
 		v.busyHeader()
 		v.render(http.StatusServiceUnavailable, "signin", page)
 	default:
+		if s, ok := p.source(source, mfa.ByPassword); ok && source != mfa.LocalSource {
+			// The password was right and the name cannot be used here, or the source is away.
+			v.sourceFailed(s, err)
+			return
+		}
 		v.unavailable(err)
 	}
 }

@@ -18,9 +18,9 @@ import (
 // AC-115: an account that is not there is known by what the gate does for it, or does not.
 func TestAuthenticate_AC115_SameOperations(t *testing.T) {
 	d := newSlapd(t)
-	w := newWire(t, d.plain)
+	w := newWire(t, d.Plain)
 	s := d.source(func(c *Config) { c.URLs = []string{"ldap://" + w.address} })
-	d.set("uid=bob,"+people, "pwdAccountLockedTime", lockedForGood)
+	d.Set("uid=bob,"+people, "pwdAccountLockedTime", lockedForGood)
 	mustSignIn(t, s, "alice", "alice's own") // the connection of the service account is there
 	w.take()
 	want := ""
@@ -52,7 +52,7 @@ func TestAuthenticate_AC115_SameOperations(t *testing.T) {
 // and an identity that stays on a connection is taken for that of whoever comes next.
 func TestAuthenticate_PeopleAreNeverOnTheServiceConnection(t *testing.T) {
 	d := newSlapd(t)
-	w := newWire(t, d.plain)
+	w := newWire(t, d.Plain)
 	s := d.source(func(c *Config) { c.URLs = []string{"ldap://" + w.address} })
 	for range 3 {
 		mustSignIn(t, s, "alice", "alice's own")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/secondgate/secondgate/internal/slapdtest"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -80,14 +81,14 @@ func TestResolve_AC181_EveryNameIsOneAccount(t *testing.T) {
 	}
 
 	// A rename changes nothing of who it is.
-	if err := d.root.ModifyDN(ldap.NewModifyDNRequest("uid=alice,"+people, "uid=alicia", true, "")); err != nil {
+	if err := d.Root.ModifyDN(ldap.NewModifyDNRequest("uid=alice,"+people, "uid=alicia", true, "")); err != nil {
 		t.Fatal(err)
 	}
 	if id := mustSignIn(t, s, "alicia", "alice's own"); id.Subject != subject || id.Name != "alicia" {
 		t.Errorf("%+v", id)
 	}
 	// Who comes after under that name is somebody else.
-	d.person("alice", "the new one's")
+	d.Person("alice", "the new one's")
 	if id := mustSignIn(t, s, "alice", "the new one's"); id.Subject == subject {
 		t.Error("a new entry has the old one's account")
 	}
@@ -97,8 +98,8 @@ func TestResolve_AC181_EveryNameIsOneAccount(t *testing.T) {
 func TestSignIn_AC180_Refuses(t *testing.T) {
 	d := newSlapd(t)
 	s := d.source()
-	d.person("twin", "twin's own", "mail", "shared@example.test")
-	d.person("twain", "twain's own", "mail", "shared@example.test")
+	d.Person("twin", "twin's own", "mail", "shared@example.test")
+	d.Person("twain", "twain's own", "mail", "shared@example.test")
 	long := strings.Repeat("a", 300)
 	for _, c := range []struct{ what, name, password string }{
 		{"a star matches anybody", "*", "alice's own"},
@@ -150,15 +151,15 @@ func TestStanding_AC179(t *testing.T) {
 	}{
 		{"nothing happened", nil, func() {}, func() {}, false},
 		{"locked for good by an administrator", nil,
-			func() { d.set(bobDN, "pwdAccountLockedTime", lockedForGood) }, func() { d.set(bobDN, "pwdAccountLockedTime") }, true},
+			func() { d.Set(bobDN, "pwdAccountLockedTime", lockedForGood) }, func() { d.Set(bobDN, "pwdAccountLockedTime") }, true},
 		{"matches the filter of those who have left", func(c *Config) { c.DisabledFilter = "(employeeType=left)" },
-			func() { d.set(bobDN, "employeeType", "left") }, func() { d.set(bobDN, "employeeType") }, true},
+			func() { d.Set(bobDN, "employeeType", "left") }, func() { d.Set(bobDN, "employeeType") }, true},
 		{"does not match the filter any more", func(c *Config) { c.Filter = "(&(uid={name})(title=engineer))" },
-			func() { d.set(bobDN, "title", "poet") }, func() { d.set(bobDN, "title", "engineer") }, true},
+			func() { d.Set(bobDN, "title", "poet") }, func() { d.Set(bobDN, "title", "engineer") }, true},
 		{"in no group that is asked for", func(c *Config) { c.AllowedGroups = []string{"staff"} },
-			func() { d.set("cn=staff,ou=groups,"+suffix, "member", "uid=alice,"+people) },
-			func() { d.set("cn=staff,ou=groups,"+suffix, "member", "uid=alice,"+people, bobDN) }, true},
-		{"another name", nil, func() { d.set(bobDN, "mail", "robert@example.test") }, func() {}, false},
+			func() { d.Set("cn=staff,ou=groups,"+suffix, "member", "uid=alice,"+people) },
+			func() { d.Set("cn=staff,ou=groups,"+suffix, "member", "uid=alice,"+people, bobDN) }, true},
+		{"another name", nil, func() { d.Set(bobDN, "mail", "robert@example.test") }, func() {}, false},
 	} {
 		t.Run("AC-179 "+c.what, func(t *testing.T) {
 			s := s
@@ -186,7 +187,7 @@ func TestStanding_AC179(t *testing.T) {
 	}
 	t.Run("AC-179 the entry is gone", func(t *testing.T) {
 		id := mustSignIn(t, s, "bob", "bob's own")
-		if err := d.root.Del(ldap.NewDelRequest(bobDN, nil)); err != nil {
+		if err := d.Root.Del(ldap.NewDelRequest(bobDN, nil)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Standing(t.Context(), id.Subject, nil); !errors.Is(err, mfa.ErrDisabled) {
@@ -195,7 +196,7 @@ func TestStanding_AC179(t *testing.T) {
 	})
 	t.Run("AC-179 the directory is gone: it cannot tell", func(t *testing.T) {
 		id := mustSignIn(t, s, "alice", "alice's own")
-		_ = d.process.Process.Kill()
+		d.Kill()
 		if _, err := s.Standing(t.Context(), id.Subject, nil); err == nil || errors.Is(err, mfa.ErrDisabled) {
 			t.Errorf("%v", err)
 		}
@@ -227,7 +228,7 @@ func TestStanding_GuessingEndsNoSession(t *testing.T) {
 
 func lockedSince(t *testing.T, d *slapd) string {
 	t.Helper()
-	r, err := d.root.Search(ldap.NewSearchRequest("uid=bob,"+people, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
+	r, err := d.Root.Search(ldap.NewSearchRequest("uid=bob,"+people, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
 		"(objectClass=*)", []string{"pwdAccountLockedTime"}, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -239,8 +240,8 @@ func lockedSince(t *testing.T, d *slapd) string {
 // people know it.
 func TestAuthenticate_PasswordThatMustBeReplaced(t *testing.T) {
 	d := newSlapd(t)
-	d.set("cn=default,"+suffix, "pwdMustChange", "TRUE")
-	d.set("uid=bob,"+people, "pwdReset", "TRUE")
+	d.Set("cn=default,"+suffix, "pwdMustChange", "TRUE")
+	d.Set("uid=bob,"+people, "pwdReset", "TRUE")
 	if _, err := signIn(t, d.source(), "bob", "bob's own"); !errors.Is(err, mfa.ErrRejected) {
 		t.Errorf("%v", err)
 	}
@@ -285,10 +286,10 @@ func TestGroups(t *testing.T) {
 
 func TestSource_TLS(t *testing.T) {
 	d := newSlapd(t)
-	ldaps := func(c *Config) { c.URLs = []string{"ldaps://" + d.tls} }
+	ldaps := func(c *Config) { c.URLs = []string{"ldaps://" + d.TLS} }
 	startTLS := func(c *Config) { c.StartTLS = true }
-	trust := func(c *Config) { c.Roots = d.roots }
-	distrust := func(c *Config) { c.Roots = d.otherRoots }
+	trust := func(c *Config) { c.Roots = d.Roots }
+	distrust := func(c *Config) { c.Roots = d.OtherRoots }
 	name := func(c *Config) {
 		for i, u := range c.URLs {
 			c.URLs[i] = strings.Replace(u, "127.0.0.1", "localhost", 1)
@@ -318,8 +319,8 @@ func TestSource_TLS(t *testing.T) {
 
 func TestSource_TheNextServerIsAsked(t *testing.T) {
 	d := newSlapd(t)
-	gone := freeAddress(t)
-	s := d.source(func(c *Config) { c.URLs = []string{"ldap://" + gone, "ldap://" + d.plain} })
+	gone := slapdtest.FreeAddress(t)
+	s := d.source(func(c *Config) { c.URLs = []string{"ldap://" + gone, "ldap://" + d.Plain} })
 	mustSignIn(t, s, "alice", "alice's own")
 	if got := s.dialer.order(); !slices.Equal(got, []int{1, 0}) {
 		t.Errorf("the server that is gone is tried first again: %v", got)

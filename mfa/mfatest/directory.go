@@ -56,19 +56,19 @@ func (d *Directory) Resolve(_ context.Context, account string) (string, error) {
 	return subject, nil
 }
 
-// Authenticate implements mfa.PasswordSource: as a directory does, it knows an account by
-// what Resolve has returned for it and by nothing else.
-func (d *Directory) Authenticate(_ context.Context, account, password string) (*mfa.Identity, error) {
+// Authenticate implements mfa.PasswordSource: it takes the subject that Resolve has
+// returned, and knows nobody by another name.
+func (d *Directory) Authenticate(_ context.Context, subject, password string) (*mfa.Identity, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.down {
 		return nil, ErrDown
 	}
 	d.tried++
-	if right, ok := d.passwords[account]; !ok || password == "" || right != password {
+	if own, ok := d.passwords[subject]; !ok || password == "" || own != password {
 		return nil, mfa.ErrRejected
 	}
-	id, err := d.person(account)
+	id, err := d.person(subject)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", mfa.ErrRejected, err)
 	}
