@@ -150,7 +150,7 @@ func appPage(c net.Conn, h hit) bool {
 }
 
 // signedLine is the header of an assertion.
-var signedLine = regexp.MustCompile(`(?m)^Mfa-Assertion: [\w-]+\.([\w-]+)\.[\w-]+\r$`)
+var signedLine = regexp.MustCompile(`(?im)^mfa-assertion: [\w-]+\.([\w-]+)\.[\w-]+\r$`)
 
 // legible puts whose assertion it is in place of the assertion, which no test could compare,
 // and in which any word may stand by chance. Whether it holds is tested elsewhere.

@@ -64,7 +64,7 @@ func openBrowser(t testing.TB) context.Context {
 			chromedp.Flag("disable-component-update", true),
 			chromedp.Flag("ignore-certificate-errors", true),
 			chromedp.Flag("lang", "en-US"),
-			chromedp.Flag("host-resolver-rules", "MAP *.example.test 127.0.0.1, MAP *.other.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
+			chromedp.Flag("host-resolver-rules", frontRules(t)+"MAP *.example.test 127.0.0.1, MAP *.other.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
 		)
 		allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 		ctx, cancel2 := chromedp.NewContext(allocator)

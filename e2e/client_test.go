@@ -60,11 +60,11 @@ func (g *gateway) newClient(t testing.TB, base string, http2 bool) *client {
 	transport := &http.Transport{
 		// All names of the tests are this machine.
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			_, port, err := net.SplitHostPort(addr)
+			host, port, err := net.SplitHostPort(addr)
 			if err != nil {
 				return nil, err
 			}
-			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", dialPort(host, port)))
 		},
 		TLSClientConfig:    &tls.Config{RootCAs: g.roots(t)},
 		Protocols:          protocols,
