@@ -45,7 +45,7 @@ func TestPeople_FirstStart(t *testing.T) {
 	g.configure(t, g.caddyfile+console)
 	g.launch(t)
 	const says = "secondgate mfa users role NAME admin"
-	if !strings.Contains(g.log(), says) {
+	if !soon(func() bool { return strings.Contains(g.log(), says) }) {
 		t.Errorf("the log does not say %q", says)
 	}
 	if r := g.run("mfa", "--config", g.file("Caddyfile"), "setup-link"); r.Code == 0 || !strings.Contains(r.Stderr, "users role") {
