@@ -52,16 +52,19 @@ func (h *ConsoleHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	serveOwnHost(h.app, w, r, h.fronted)
+	serveOwnHost(h.app, w, r, h.fronted, placeConsole)
 	return nil
 }
 
 // serveOwnHost answers a request to a host that carries no app: of a console, or of the
 // portal.
-func serveOwnHost(a *App, w http.ResponseWriter, r *http.Request, fronted bool) {
+func serveOwnHost(a *App, w http.ResponseWriter, r *http.Request, fronted bool, place string) {
 	arrived := asArrived(r)
 	if isHealth(arrived) {
 		a.serveHealth(w, arrived)
+		return
+	}
+	if a.serveProbe(w, r, place, nil) {
 		return
 	}
 	v, err := a.enter(r.Context())

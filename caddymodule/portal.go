@@ -67,10 +67,14 @@ func (h *PortalHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cadd
 		h.ask(w, asArrived(r), dialect)
 		return nil
 	}
+	// Before the host is looked at: that it is another than it should be is to be found out.
+	if h.app.serveProbe(w, r, h.placeOf(r), h.believe) {
+		return nil
+	}
 	if h.serveHeld(w, r) {
 		return nil
 	}
-	serveOwnHost(h.app, withSubdomains{w}, r, h.fronted)
+	serveOwnHost(h.app, withSubdomains{w}, r, h.fronted, placePortal)
 	return nil
 }
 

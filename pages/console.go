@@ -29,7 +29,7 @@ const (
 
 // consoleParams are those that an address of the console keeps over a sign-in, and over
 // a switch of language.
-var consoleParams = []string{paramAs, paramID, paramDo, paramWhat, paramOf, paramAfter, paramDone, paramUser, paramAt, "q", "factor", "state", "event", "since", "until"}
+var consoleParams = []string{paramAs, paramID, paramDo, paramWhat, paramOf, paramAfter, paramDone, paramUser, paramAt, paramProxy, "q", "factor", "state", "event", "since", "until"}
 
 // maxParam is how long one of them may be.
 const maxParam = 512
@@ -56,7 +56,7 @@ type consoleRoute struct {
 
 // consoleRoutes are the pages of the console, by name.
 func (p *Pages) consoleRoutes() map[string]consoleRoute {
-	return map[string]consoleRoute{
+	list := map[string]consoleRoute{
 		"admin":                     {get: p.serveUsers, need: mfa.ReadUsers},
 		"admin/user":                {get: p.serveUser, need: mfa.ReadUsers},
 		"admin/user/change":         {get: p.serveChange, post: p.postChange, need: mfa.ReadUsers | mfa.ChangeUsers, proof: true},
@@ -80,6 +80,10 @@ func (p *Pages) consoleRoutes() map[string]consoleRoute {
 		"admin/key/make":            {get: p.serveMakeKey, post: p.postMakeKey, need: mfa.ManageKeys, proof: true},
 		"admin/key/revoke":          {get: p.serveRevokeKey, post: p.postRevokeKey, need: mfa.ManageKeys, proof: true},
 	}
+	if p.doctor != nil {
+		list[pageDoctor] = consoleRoute{get: p.serveDoctor, need: mfa.ReadPolicy}
+	}
+	return list
 }
 
 // Console returns what serves a host that carries no app: the same pages, and with them
@@ -294,6 +298,7 @@ func (c *console) nav() []navItem {
 	add(c.T("console.audit"), "admin/audit", "audit")
 	add(c.T("console.keys"), "admin/keys", "keys", "key")
 	add(c.T("console.explain"), "admin/explain", "explain")
+	add(c.T("console.doctor"), pageDoctor, pageDoctor)
 	return list
 }
 
