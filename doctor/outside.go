@@ -51,16 +51,16 @@ func Outside(h *Heard, seen *guard.Facts, p Proxy) []Finding {
 		case h.Err != "":
 			add(find("unreachable", "url", h.URL, "error", h.Err))
 		case h.Status/100 == 3 && h.Location != "":
-			add(find("redirected", "url", h.URL, "to", h.Location))
+			add(find("redirected", "pages", pages, "url", h.URL, "to", h.Location))
 		case h.said():
 			add(find("cached").inFront(p))
 		default:
-			add(find("not_reached", "url", h.URL, "status", strconv.Itoa(h.Status)).inFront(p))
+			add(find("not_reached", "pages", pages, "url", h.URL, "status", strconv.Itoa(h.Status)).inFront(p))
 		}
 		return list
 	}
 	if seen.AskedBy != "" {
-		return []Finding{find("pages_not_handed_on", "path", seen.Path, "dialect", seen.AskedBy).asking(Proxy(seen.AskedBy))}
+		return []Finding{find("pages_not_handed_on", "pages", pages, "asks", asks, "path", seen.Path, "dialect", seen.AskedBy).asking(Proxy(seen.AskedBy))}
 	}
 	list = Judge(seen, p)
 	if !sameHost(h.Host, seen.Sent) {
@@ -145,6 +145,12 @@ func answer(h *Heard, seen *guard.Facts) []Finding {
 	return []Finding{find("cookie_lost", "name", name)}
 }
 
+// What the gateway serves at each host, and what proxies ask.
+const (
+	pages = "/.mfa/"
+	asks  = "/.mfa/auth/"
+)
+
 // ProbeSuffix is what stands behind the name of the session's cookie in that of the one
 // which a probe sets.
 const ProbeSuffix = "-probe"
@@ -170,5 +176,5 @@ func Prefix(prefix string, seen *guard.Facts) []Finding {
 	if seen == nil || seen.AskedBy != "" || strings.HasPrefix(seen.Path, prefix+"/") {
 		return nil
 	}
-	return []Finding{find("prefix", "prefix", prefix)}
+	return []Finding{find("prefix", "pages", pages, "prefix", prefix)}
 }
