@@ -66,7 +66,7 @@ func (p *Pages) serveDoctor(c *console) {
 
 // severityWords are the words for how bad a finding is, and its tone.
 var severityWords = map[doctor.Severity]tag{
-	doctor.Wrong: {"doctor.wrong", "bad"}, doctor.Warning: {"doctor.warning", "note"}, doctor.Note: {"doctor.note", ""},
+	doctor.Wrong: {"doctor.wrong", "bad"}, doctor.Warning: {"doctor.warning", "note"}, doctor.Note: {"doctor.note", "note"},
 }
 
 func (c *console) finding(f *doctor.Finding) findingView {
