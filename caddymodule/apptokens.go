@@ -16,6 +16,10 @@ func programsCan(need mfa.Requirement) bool {
 	return need.Zero()
 }
 
+// admitsPrograms reports whether the handler takes app tokens and asks nothing that they
+// cannot meet.
+func (h *Handler) admitsPrograms() bool { return h.takesTokens() && programsCan(h.need) }
+
 // takesTokens reports whether programs may come with an app token.
 func (h *Handler) takesTokens() bool {
 	return !h.Bypass && (h.AppTokens || h.app.AppTokens)
@@ -23,7 +27,8 @@ func (h *Handler) takesTokens() bool {
 
 // appHosts returns the hosts of which at least one route takes app tokens, as browsers
 // write them, with the one that is asked from where that is one: a site that answers to
-// "*.example.com", or to any host, has no list.
+// "*.example.com", or to any host, has no list. Those behind other proxies are among them;
+// the portal, which has no app, is not.
 func (a *App) appHosts(here string) []string {
 	var list []protectedSite
 	for _, s := range a.servers() {
@@ -36,6 +41,9 @@ func (a *App) appHosts(here string) []string {
 			}
 		}
 	}
+	if a.held != nil {
+		list = append(list, a.held.tokens...)
+	}
 	if len(list) == 0 {
 		return nil
 	}
@@ -45,7 +53,7 @@ func (a *App) appHosts(here string) []string {
 		_, host, _ := strings.Cut(origin, "://")
 		hosts = append(hosts, host)
 	}
-	if here != "" && found.has(here) {
+	if here != "" && found.has(here) && !strings.HasSuffix(a.portal, "://"+here) {
 		hosts = append(hosts, here)
 	}
 	slices.Sort(hosts)
@@ -58,7 +66,7 @@ func takesTokens(r *caddyhttp.Route) bool {
 	return slices.ContainsFunc(r.Handlers, func(h caddyhttp.MiddlewareHandler) bool {
 		switch h := h.(type) {
 		case *Handler:
-			return h.takesTokens() && programsCan(h.need)
+			return h.admitsPrograms()
 		case *caddyhttp.Subroute:
 			for i := range h.Routes {
 				if takesTokens(&h.Routes[i]) {

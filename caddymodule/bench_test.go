@@ -26,7 +26,7 @@ func passing(tb testing.TB, g *gateway, cookie *http.Cookie) (through, prepared 
 		tb.Fatal(err)
 	}
 	app := running.(*App)
-	h := &Handler{app: app, logger: app.logger}
+	h := &Handler{app: app}
 	w := discard{http.Header{}}
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	prepare := func() *http.Request {

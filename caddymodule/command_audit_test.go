@@ -69,7 +69,7 @@ func TestCommands_Audit(t *testing.T) {
 		}
 		says(t, g.run(t, 0, "audit", "--limit", "1"), "There may be more: --after ")
 		g.refusals(t, exitRefused, "", map[string]string{
-			"audit --event sign-in": "there are admin, api_key, campaign, change_password",
+			"audit --event sign-in": "there are admin, api_key, app_token, campaign, change_password",
 			"audit --since soon":    "write how long ago",
 			"audit --since -1h":     "write how long ago",
 			"audit --limit 0":       "1 to 1000",

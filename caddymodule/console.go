@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/secondgate/secondgate/guard"
 )
 
 func init() {
@@ -52,43 +49,12 @@ func (h *ConsoleHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	serveOwnHost(h.app, w, r, h.fronted, placeConsole)
+	if h.app.serveProbe(w, r, placeConsole, nil) {
+		return nil
+	}
+	h.app.establish(r, h.fronted)
+	h.app.serveOwnHost(w, r)
 	return nil
-}
-
-// serveOwnHost answers a request to a host that carries no app: of a console, or of the
-// portal.
-func serveOwnHost(a *App, w http.ResponseWriter, r *http.Request, fronted bool, place string) {
-	arrived := asArrived(r)
-	if isHealth(arrived) {
-		a.serveHealth(w, arrived)
-		return
-	}
-	if a.serveProbe(w, r, place, nil) {
-		return
-	}
-	v, err := a.enter(r.Context())
-	if err != nil {
-		unavailable(w, r)
-		return
-	}
-	defer v.leave()
-	a.establish(r, fronted)
-	// Pages are logged as they are on the host of an app.
-	front := &Handler{app: a, logger: a.logger}
-	req, err := v.guard.Glance(arrived)
-	switch {
-	case errors.Is(err, guard.ErrPlainHTTP) && strings.HasPrefix(arrived.URL.Path, assetPath):
-		v.console.ServeHTTP(guard.Plain(w), arrived)
-	case err != nil:
-		front.reject(v.guard, w, arrived, err)
-	case isKeySet(arrived):
-		v.serveKeySet(w, arrived)
-	case a.servesRelated(arrived, &req):
-		serveRelated(w, a.RelatedOrigins)
-	default:
-		front.page(v.console, w, arrived, &req)
-	}
 }
 
 // parseConsole reads the directive "mfa_console", which stands alone.

@@ -48,6 +48,21 @@ func (a *App) establish(r *http.Request, fronted bool) {
 	vars[establishedVar] = established{a.proxied.claim(r, trusted || fronted)}
 }
 
+// establishAsked is establish for the question of another proxy. The connection is that
+// proxy's, and so may be a name in a certificate and whom an authenticator has let in: they
+// say nothing of whom the proxy asks about. A header does, from a proxy that is trusted with
+// it by trusted_proxies; being one of "peers" is not enough, for that proxy may hand on
+// whatever its clients write (AC-184).
+func (a *App) establishAsked(r *http.Request, fronted bool) {
+	if a.proxied == nil || a.proxied.Header != "" {
+		a.establish(r, fronted)
+		return
+	}
+	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		vars[establishedVar] = established{}
+	}
+}
+
 // establishedBefore returns what establish has found.
 func establishedBefore(r *http.Request) mfa.Claim {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
@@ -193,6 +208,10 @@ func (a *App) checkEstablished() error {
 		default:
 			possible = possible || slices.ContainsFunc(w.handlers, func(f front) bool { return f.authenticates })
 		}
+	}
+	if a.held != nil && len(a.held.names) > 0 && a.proxied.Header == "" {
+		a.logger.Warn("nobody is established for hosts behind other proxies (protect), so whom identity proxied has signed in is asked to sign in anew there; let a trusted proxy say it: identity proxied { header X-Auth-User }",
+			zap.String("source", a.proxied.name()))
 	}
 	if possible || a.handlers+a.consoles == 0 {
 		return nil

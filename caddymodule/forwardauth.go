@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/secondgate/secondgate/forwardauth"
 	"github.com/secondgate/secondgate/guard"
@@ -42,11 +42,12 @@ type heldApps struct {
 	named  bool // peers were written, and are not the default
 	hosts  forwardauth.Hosts[*heldApp]
 	names  []string
+	tokens []protectedSite // those of the hosts that take app tokens
 }
 
 // heldApp is what is asked at a host behind another proxy.
 type heldApp struct {
-	handlers []*Handler  // bypasses first, so that they are seen before what they lift
+	handlers []*Handler  // in the order of Handler.place
 	routes   []mfa.Route // where no matcher and no placeholder makes a difference
 }
 
@@ -83,7 +84,11 @@ func (h *PortalHandler) provisionHeld(ctx caddy.Context) error {
 			name, _ := forwardauth.ParseHost(host)
 			held.names = append(held.names, name)
 			// Served over https, as far as anybody can know here.
-			h.app.elsewhere = append(h.app.elsewhere, protectedSite{host: name, https: !h.app.InsecureHTTP && !isLocalhost(name), proxied: true})
+			site := protectedSite{host: name, https: !h.app.InsecureHTTP && !isLocalhost(name), proxied: true}
+			h.app.elsewhere = append(h.app.elsewhere, site)
+			if slices.ContainsFunc(app.handlers, (*Handler).admitsPrograms) {
+				held.tokens = append(held.tokens, site)
+			}
 		}
 	}
 	h.app.held = held
@@ -116,21 +121,26 @@ func (p *Protected) provision(ctx caddy.Context) (*heldApp, error) {
 		static = static && len(h.matchers) == 0 && !h.placeholder
 	}
 	app.handlers = slices.Clone(p.Routes)
-	slices.SortStableFunc(app.handlers, func(a, b *Handler) int {
-		switch {
-		case a.Bypass == b.Bypass:
-			return 0
-		case a.Bypass:
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(app.handlers, func(a, b *Handler) int { return cmp.Compare(a.place(), b.place()) })
 	if static {
 		for _, h := range app.handlers {
 			app.routes = append(app.routes, h.route(nil, false))
 		}
 	}
 	return app, nil
+}
+
+// place is where a handler stands among those of a host, whatever order they are written in:
+// a bypass before what it lifts, and one that takes app tokens before a plain one, which
+// takes what that has taken. parseDirective sees to the same in a site.
+func (h *Handler) place() int {
+	switch {
+	case h.Bypass:
+		return 0
+	case h.AppTokens:
+		return 1
+	}
+	return 2
 }
 
 // errNoHosts says that "protect" names nothing.
@@ -246,60 +256,33 @@ func (h *PortalHandler) ask(w http.ResponseWriter, r *http.Request, dialect forw
 	if !answer.Judged {
 		return
 	}
-	counted.decisions.count(answer.Decision, answer.Allowed, r.RemoteAddr)
-	user := ""
-	if answer.View != nil {
-		user = string(answer.View.Subject.ID)
-		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-			repl.Set("http.auth.user.id", answer.View.Subject.Name)
-		}
+	host := ""
+	if answer.Request != nil {
+		host = answer.Request.Host
 	}
-	if entry := h.app.logger.Check(zap.DebugLevel, "decided"); entry != nil {
-		entry.Write(zap.Bool("allowed", answer.Allowed), zap.String("action", answer.Decision.Action.String()),
-			zap.String("reason", string(answer.Decision.Reason)), zap.String("host", answer.Request.Host),
-			zap.String("user_id", user), zap.String("asked_by", dialect.String()))
-	}
+	h.app.decided(r, host, answer.View, answer.Decision, answer.Allowed, dialect)
 }
 
-// serveHeld answers what is neither a question nor for the portal's own name, and reports
-// whether it was that: pages of ours at a protected host, which its proxy hands on, and
-// whatever comes to an address without a name of its own.
-func (h *PortalHandler) serveHeld(w http.ResponseWriter, r *http.Request) bool {
-	if h.app.held == nil || isHealth(asArrived(r)) {
-		return false
-	}
-	name := r.Host
-	if host, _, err := net.SplitHostPort(name); err == nil {
-		name = host
-	}
-	if strings.EqualFold(strings.TrimSuffix(name, "."), hostOf(h.app.portal)) {
-		h.believe(r)
-		return false
-	}
-	arrived := asArrived(r)
-	if _, ok := h.app.heldAt(r.Host); !ok {
+// serveHeld answers what is neither a question nor for the portal's own name: pages of ours
+// at a protected host, which its proxy hands on, and whatever comes to an address without a
+// name of its own.
+func (h *PortalHandler) serveHeld(w http.ResponseWriter, arrived *http.Request) {
+	a := h.app
+	if _, ok := a.heldAt(arrived.Host); !ok {
 		misdirected(w, http.StatusMisdirectedRequest, "No such host is served here.")
-		return true
+		return
 	}
-	h.believe(r)
-	if !strings.HasPrefix(arrived.URL.Path, web.Prefix) {
-		misdirected(w, http.StatusNotFound, "The app of this host is not here. Its proxy hands on what begins with /.mfa/ and nothing else.")
-		return true
-	}
-	v, err := h.app.enter(r.Context())
+	h.believe(arrived)
+	v, err := a.enter(arrived.Context())
 	if err != nil {
-		unavailable(w, r)
-		return true
+		unavailable(w, arrived)
+		return
 	}
 	defer v.leave()
-	front := &Handler{app: h.app, logger: h.app.logger}
-	req, err := v.guard.Glance(arrived)
-	if err != nil {
-		front.reject(v.guard, w, arrived, err)
-		return true
+	req, ok := a.glance(v, v.pages, w, arrived)
+	if ok && !a.serveOwn(v, v.pages, w, arrived, &req) {
+		misdirected(w, http.StatusNotFound, "The app of this host is not here. Its proxy hands on what begins with /.mfa/ and nothing else.")
 	}
-	front.page(v.pages, w, arrived, &req)
-	return true
 }
 
 // placeOf says as what the portal answers at the host: as itself, or as the pages of an app

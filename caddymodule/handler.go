@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,11 +12,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
-	"github.com/secondgate/secondgate/api"
+	"github.com/secondgate/secondgate/forwardauth"
 	"github.com/secondgate/secondgate/guard"
-	"github.com/secondgate/secondgate/internal/related"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -68,7 +65,6 @@ type Handler struct {
 	app      *App
 	need     mfa.Requirement
 	matchers caddyhttp.MatcherSets
-	logger   *zap.Logger
 
 	fronted bool // a forward_auth before it sets the headers of established identities
 
@@ -90,8 +86,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.app = app.(*App)
 	h.app.handlers++
-	// The app's own, so that one "include mfa" in a log block has it all.
-	h.logger = h.app.logger
 	if err := h.check(h.app, h.app.policy); err != nil {
 		return err
 	}
@@ -195,42 +189,24 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	g := v.guard
 	h.app.establish(r, h.fronted)
 
-	req, err := g.Glance(arrived)
-	switch {
-	case errors.Is(err, guard.ErrPlainHTTP) && strings.HasPrefix(arrived.URL.Path, assetPath):
-		// What the page that says so looks like; nothing in it is anybody's.
-		v.pages.ServeHTTP(guard.Plain(w), arrived)
-		return w, nil, nil
-	case err != nil:
-		h.reject(g, w, arrived, err)
+	req, ok := h.app.glance(v, v.pages, w, arrived)
+	if !ok {
 		return w, nil, nil
 	}
 	ambiguous, cut := req.Ambiguous, req.Cut
-	path := req.Path
 	if arrived != r {
 		// A rewrite ran before us. The matchers look at the new path, as the app
 		// will; it can be read in two ways as well as the old one.
 		rewritten, err := g.Glance(r)
 		if err != nil {
-			h.reject(g, w, arrived, err)
+			h.app.reject(g, w, arrived, err)
 			return w, nil, nil
 		}
 		ambiguous, cut = ambiguous || rewritten.Ambiguous, cut || rewritten.Cut
 	}
-	if isKeySet(arrived) {
-		v.serveKeySet(w, arrived)
+	if h.app.serveOwn(v, v.pages, w, arrived, &req) {
 		return w, nil, nil
 	}
-	if path == "/.mfa" || strings.HasPrefix(path, "/.mfa/") {
-		h.page(v.pages, w, arrived, &req)
-		return w, nil, nil
-	}
-
-	if h.app.servesRelated(r, &req) {
-		serveRelated(w, h.app.RelatedOrigins)
-		return w, nil, nil
-	}
-
 	if arrived == r {
 		w, r = g.StripSeen(w, r, &req)
 	} else {
@@ -243,7 +219,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	case !applies:
 		return w, r, nil
 	case h.Bypass:
-		h.decided(r, &req, mfa.Decision{Action: mfa.Allow, Reason: mfa.ReasonBypass}, true)
+		h.app.decided(r, req.Host, guard.ViewFrom(r.Context()), mfa.Decision{Action: mfa.Allow, Reason: mfa.ReasonBypass}, true, forwardauth.None)
 		guard.Pass(r.Context())
 		return w, r, nil
 	case h.plain() && guard.Passed(r.Context()):
@@ -253,44 +229,15 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	allowed := g.Check(w, checked, h.route(r, ambiguous))
 	d := guard.DecisionFrom(r.Context())
 	span.end(d, allowed)
-	h.decided(r, &req, d, allowed)
+	h.app.decided(r, req.Host, guard.ViewFrom(r.Context()), d, allowed, forwardauth.None)
 	if !allowed {
 		return w, nil, nil
-	}
-	if view := guard.ViewFrom(r.Context()); view != nil {
-		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-			// For Caddy's access log and for placeholders, as its own
-			// authentication does.
-			repl.Set("http.auth.user.id", view.Subject.Name)
-		}
 	}
 	return w, r, nil
 }
 
 // plain reports whether the handler asks nothing beyond the policy: a bypass lifts it.
 func (h *Handler) plain() bool { return h.need.Zero() && h.Organization == "" }
-
-// servesRelated reports whether the request asks which origins share the domain's passkeys,
-// at the one host where browsers look for it.
-func (a *App) servesRelated(r *http.Request, req *guard.Request) bool {
-	read := r.Method == http.MethodGet || r.Method == http.MethodHead
-	return read && req.Path == related.Path && a.Domain != "" && req.Host == a.Domain && len(a.RelatedOrigins) > 0
-}
-
-// serveRelated tells browsers which origins may use the domain's passkeys. It is
-// nobody's secret, and is read without a cookie.
-func serveRelated(w http.ResponseWriter, origins []string) {
-	document, err := related.Document(origins)
-	if err != nil { // it was tried when the configuration loaded
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	w = guard.Plain(w)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "max-age=300")
-	_, _ = w.Write(document) // nobody is left to tell when the browser went away
-}
 
 // route returns what this handler asks of the request, whose path may be one that can
 // be read in two ways.
@@ -320,77 +267,6 @@ func (h *Handler) route(r *http.Request, ambiguous bool) mfa.Route {
 
 // nobodys is an organization that cannot be.
 const nobodys mfa.OrganizationID = "?"
-
-// assetPath is where the style sheet and the pictures of our pages are.
-const assetPath = "/.mfa/assets/"
-
-// decided counts the decision, and writes the line at debug that each judged request
-// has, which costs nothing where nobody listens.
-func (h *Handler) decided(r *http.Request, req *guard.Request, d mfa.Decision, allowed bool) {
-	counted.decisions.count(d, allowed, r.RemoteAddr)
-	entry := h.logger.Check(zap.DebugLevel, "decided")
-	if entry == nil {
-		return
-	}
-	user := ""
-	if view := guard.ViewFrom(r.Context()); view != nil {
-		user = string(view.Subject.ID)
-	}
-	// Neither path nor query: apps have secrets in theirs.
-	entry.Write(zap.Bool("allowed", d.Action == mfa.Allow), zap.String("action", d.Action.String()),
-		zap.String("reason", string(d.Reason)), zap.String("host", req.Host), zap.String("user_id", user))
-}
-
-// reject answers a request that cannot be made canonical. Plain http is logged as
-// the refusal that it is: the rest are requests that no browser makes.
-func (h *Handler) reject(g *guard.Guard, w http.ResponseWriter, r *http.Request, err error) {
-	level := zap.DebugLevel
-	if errors.Is(err, guard.ErrPlainHTTP) {
-		level = zap.InfoLevel
-	}
-	if entry := h.logger.Check(level, "refused"); entry != nil {
-		entry.Write(zap.String("reason", err.Error()), zap.String("host", r.Host))
-	}
-	g.Reject(guard.Plain(w), r, err)
-}
-
-// page serves one of our pages, and logs it where the page is a refusal: a form
-// that does not come from our page, enrollment that is closed, a decision that
-// says no. Strangers who are sent to sign in are not refused.
-func (h *Handler) page(pages http.Handler, w http.ResponseWriter, r *http.Request, req *guard.Request) {
-	seen := &statusWriter{ResponseWriter: guard.Plain(w)}
-	traced, span := tracePage(r)
-	pages.ServeHTTP(seen, traced)
-	if span != nil {
-		endSpan(span, seen.status >= http.StatusInternalServerError)
-	}
-	level := zap.DebugLevel
-	if seen.status == http.StatusForbidden || seen.status == http.StatusUnsupportedMediaType {
-		level = zap.InfoLevel
-	}
-	if seen.status < 400 {
-		return
-	}
-	if entry := h.logger.Check(level, "refused"); entry != nil {
-		entry.Write(zap.String("reason", "page"), zap.Int("status", seen.status), zap.String("method", r.Method),
-			zap.String("page", req.Path), zap.String("host", req.Host))
-	}
-}
-
-// statusWriter remembers the status of an answer.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader passes the status on.
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the writer below.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // applies reports whether the handler's part is meant. A path that can be read
 // in two ways matches whatever protects and never a bypass: so it can only become
@@ -434,19 +310,6 @@ func withoutSlash(sets caddyhttp.MatcherSets) {
 	}
 }
 
-// asArrived returns the request as the browser sent it: r itself where nothing
-// was rewritten. A site may rewrite every path ("try_files {path} /index.html")
-// before it comes to us, and our pages must still be found.
-func asArrived(r *http.Request) *http.Request {
-	orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || orig.URL == nil || orig.URL.Path == r.URL.Path && orig.URL.RawPath == r.URL.RawPath && orig.URL.RawQuery == r.URL.RawQuery {
-		return r
-	}
-	as := *r
-	as.URL, as.RequestURI, as.Method = orig.URL, orig.RequestURI, orig.Method
-	return &as
-}
-
 // peer tells the guard what Caddy knows of the other end. X-Forwarded-For is
 // never read here: Caddy does, and believes only the configured proxies.
 func peer(r *http.Request) guard.Peer {
@@ -466,28 +329,6 @@ func peer(r *http.Request) guard.Peer {
 		p.Target = orig.RequestURI
 	}
 	return p
-}
-
-// unavailable answers where not even the pages can be had.
-func unavailable(w http.ResponseWriter, r *http.Request) {
-	if api.Serves(asArrived(r).URL.Path) {
-		api.Unavailable(guard.Plain(w), r.TLS != nil)
-		return
-	}
-	unavailableAs(w, http.StatusServiceUnavailable)
-}
-
-func unavailableAs(w http.ResponseWriter, status int) {
-	h := w.Header()
-	h.Set("Retry-After", "2")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte("Signing in is not possible for a moment. Please try again in a few seconds.\n"))
 }
 
 var (

@@ -145,7 +145,7 @@ func TestHealth_Faults(t *testing.T) {
 		begun := time.Now()
 		r := httptest.NewRequest(http.MethodGet, "http://192.0.2.1/.mfa/health", nil)
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
-		h := &Handler{app: app, logger: app.logger}
+		h := &Handler{app: app}
 		if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 			t.Error("the app was asked")
 			return nil

@@ -44,7 +44,7 @@ func TestHandler_B5_OrganizationOfAPlaceholder(t *testing.T) {
 		{label + first, "acme.example.com", "/x/%2e%2e/y", true, nobodys},
 		{"{http.vars.tenant}", "acme.example.com", "/x/../y", true, nobodys},
 	} {
-		h := &Handler{Organization: c.text}
+		h := &Handler{Organization: c.text, app: new(App)}
 		if err := h.check(&App{}, mfa.DefaultPolicy()); err != nil {
 			t.Fatal(err)
 		}

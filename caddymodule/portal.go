@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,19 +64,37 @@ func (h *PortalHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *PortalHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	if dialect, ok := forwardauth.Serves(asArrived(r)); ok {
-		h.ask(w, asArrived(r), dialect)
+	arrived := asArrived(r)
+	if dialect, ok := forwardauth.Serves(arrived); ok {
+		h.app.establishAsked(r, h.fronted)
+		h.ask(w, arrived, dialect)
 		return nil
 	}
+	// Before what a peer says of the connection is believed: whoever may hand pages on need
+	// not be one who may say who somebody is.
+	h.app.establish(r, h.fronted)
 	// Before the host is looked at: that it is another than it should be is to be found out.
 	if h.app.serveProbe(w, r, h.placeOf(r), h.believe) {
 		return nil
 	}
-	if h.serveHeld(w, r) {
+	switch {
+	case h.app.held == nil || isHealth(arrived):
+	case !h.isOwnName(r.Host):
+		h.serveHeld(w, arrived)
 		return nil
+	default:
+		h.believe(r)
 	}
-	serveOwnHost(h.app, withSubdomains{w}, r, h.fronted, placePortal)
+	h.app.serveOwnHost(withSubdomains{w}, r)
 	return nil
+}
+
+// isOwnName reports whether a host is the portal's name.
+func (h *PortalHandler) isOwnName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.EqualFold(strings.TrimSuffix(host, "."), hostOf(h.app.portal))
 }
 
 // withSubdomains has browsers use https for the hosts below the portal's name as well. On

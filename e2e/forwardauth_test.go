@@ -36,6 +36,9 @@ const elsewhere = `{
 				bypass
 			}
 			mfa
+			mfa /git/* {
+				app_tokens
+			}
 		}
 	}
 }
@@ -216,6 +219,28 @@ func TestForwardAuth_Nginx(t *testing.T) {
 		}
 	}
 
+	// An app token never reaches the app: not where nothing is asked, nor with a session. What
+	// is the app's own does.
+	token := "Bearer mfat_0123456789abcdef_" + strings.Repeat("x", 43)
+	if p := stranger.script("GET", at+"/public/logo", "Authorization", token); !p.FromApp() || g.App.Last(t).Request.Header.Get("Authorization") != "" {
+		t.Errorf("AC-053: an open path: %d %v", p.Status, g.App.Last(t).Request.Header)
+	}
+	if p := stranger.script("GET", at+"/public/logo", "Authorization", "Bearer own"); !p.FromApp() || g.App.Last(t).Request.Header.Get("Authorization") != "Bearer own" {
+		t.Errorf("the app's own: %d %v", p.Status, g.App.Last(t).Request.Header)
+	}
+	before := g.App.Count()
+	for _, accept := range []string{"*/*", "text/html"} {
+		r := stranger.request("GET", at+"/git/x", nil)
+		r.Header.Set("Accept", accept)
+		r.Header.Set("Authorization", token)
+		if p := stranger.once(r); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" || p.Header.Get("Www-Authenticate") == "" {
+			t.Errorf("AC-016: a bad token got %d %v", p.Status, p.Header)
+		}
+	}
+	if n := g.App.Count(); n != before {
+		t.Error("a bad token reached the app")
+	}
+
 	c.signUpAtPortal("alice")
 	p = c.get(at + "/reports?q=1")
 	if !p.FromApp() || p.URL.RequestURI() != "/reports?q=1" {
@@ -227,6 +252,9 @@ func TestForwardAuth_Nginx(t *testing.T) {
 	}
 	if p := c.script("POST", at+"/api", "Remote-User", "root", "X-Original-Method", "GET", "X-Forwarded-Uri", "/public/x"); !p.FromApp() || g.App.Last(t).Request.Header.Get("Remote-User") != "alice" {
 		t.Errorf("a script of alice: %d, as %q", p.Status, g.App.Last(t).Request.Header.Get("Remote-User"))
+	}
+	if p := c.script("GET", at+"/git/x", "Authorization", token); !p.FromApp() || g.App.Last(t).Request.Header.Get("Authorization") != "" {
+		t.Errorf("AC-053: beside a session: %d %v", p.Status, g.App.Last(t).Request.Header)
 	}
 	g.App.Answer(func(conn net.Conn, _ hit) bool {
 		_, err := io.WriteString(conn, "HTTP/1.1 401 Unauthorized\r\nX-App: own\r\nWWW-Authenticate: Basic\r\nContent-Length: 3\r\n\r\nown")

@@ -1,10 +1,10 @@
 package forwardauth
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/secondgate/secondgate/guard"
@@ -40,9 +40,6 @@ type Auth struct {
 	troubles troubles
 }
 
-// timeout is how long an answer may take: proxies give up, or keep people waiting.
-const timeout = 1800 * time.Millisecond
-
 // New checks the configuration and returns an Auth.
 func New(cfg Config) (*Auth, error) {
 	if cfg.Guard == nil || cfg.Events == nil || cfg.Find == nil || cfg.Portal == "" {
@@ -77,9 +74,9 @@ func (a *Auth) Serve(w http.ResponseWriter, q *http.Request, d Dialect) Answer {
 		a.misconfigured(w, q, fault)
 		return Answer{}
 	}
-	ctx, cancel := context.WithTimeout(q.Context(), timeout)
-	defer cancel()
-	target, req, err := a.Guard.Hold(q.WithContext(ctx), held)
+	ctx := &bounded{Context: q.Context()}
+	defer ctx.end()
+	target, req, err := a.Guard.Hold(ctx, q, held)
 	if d == Nginx {
 		w = &nginxWriter{ResponseWriter: w, target: target, req: req, guard: a.Guard, portal: a.Portal}
 	}
@@ -119,28 +116,47 @@ func (a *Auth) Serve(w http.ResponseWriter, q *http.Request, d Dialect) Answer {
 		return answer
 	}
 	answer.View = guard.ViewFrom(target.Context())
-	a.allow(w, target)
+	a.allow(w, target, d)
 	return answer
 }
 
 // allow says that the request may go on, and as whom. Every identity header is there, the
 // empty ones too: proxies copy those that they get, and would leave the client's own in
 // the place of one that is missing (CVE-2026-30851).
-func (a *Auth) allow(w http.ResponseWriter, target *http.Request) {
+func (a *Auth) allow(w http.ResponseWriter, target *http.Request, d Dialect) {
 	if own, ok := w.(*nginxWriter); ok {
 		w = own.ResponseWriter
 	}
 	h := w.Header()
-	values := new([5]string) // whoever serves us may edit headers in place
-	i := 0
-	a.Guard.Identity(target, func(name, value string) {
-		values[i] = value
-		h[name] = values[i : i+1 : i+1]
-		i++
-	})
+	a.Guard.Identity(target, h)
 	h["Cache-Control"] = []string{"no-store"}
+	keepToken(h, target, d)
 	w.WriteHeader(http.StatusOK)
 }
+
+// keepToken has the proxy keep an app token from the app, whether it was good or not, and
+// whether it was asked for or not (AC-053). How that can be said is another way for each.
+func keepToken(h http.Header, target *http.Request, d Dialect) {
+	sent := guard.AppTokenSent(target.Context())
+	switch d {
+	case Traefik, Caddy:
+		// They put this in the place of what the client has sent, or nothing.
+		if own := target.Header["Authorization"]; len(own) > 0 {
+			h["Authorization"] = slices.Clone(own)
+		}
+	case Envoy:
+		if sent {
+			h["Authorization"] = []string{""}
+			h["X-Envoy-Auth-Headers-To-Remove"] = []string{"authorization"}
+		}
+	}
+	if sent {
+		h[tokenHeader] = []string{"1"}
+	}
+}
+
+// tokenHeader says that an app token came with the request.
+const tokenHeader = "Mfa-App-Token"
 
 // reject answers a request that no canonical form can be made of.
 func (a *Auth) reject(w http.ResponseWriter, target *http.Request, err error) {

@@ -41,14 +41,21 @@ func (w *nginxWriter) WriteHeader(status int) {
 	w.sent = true
 	d := guard.DecisionFrom(w.target.Context())
 	to, h := http.StatusForbidden, w.Header()
-	switch status {
-	case http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusUnauthorized:
+	bad := guard.BadAppToken(w.target.Context())
+	switch {
+	case bad && status == http.StatusUnauthorized:
+		to = status // a program's: no page mends it
+	case status == http.StatusFound, status == http.StatusSeeOther, status == http.StatusTemporaryRedirect, status == http.StatusUnauthorized:
 		to = http.StatusUnauthorized
 		h.Set(nextHeader, w.guard.NextFor(w.req, d, ""))
 	default:
 		h.Set(nextHeader, w.portal+web.Prefix+"account")
 	}
-	h.Set(reasonHeader, reason(status, d))
+	why := reason(status, d)
+	if bad && status == http.StatusUnauthorized {
+		why = "invalid_token"
+	}
+	h.Set(reasonHeader, why)
 	if d.ID != "" {
 		h.Set(decisionHeader, d.ID)
 	}
@@ -75,6 +82,10 @@ func reason(status int, d mfa.Decision) string {
 		return "method"
 	case status == http.StatusTooEarly:
 		return "early_data"
+	case status == http.StatusTooManyRequests:
+		return "too_many"
+	case status == http.StatusBadRequest:
+		return "malformed"
 	case d.Reason != mfa.ReasonNone:
 		return string(d.Reason)
 	case status == http.StatusForbidden:

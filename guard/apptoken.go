@@ -212,8 +212,7 @@ func byBrowser(r *http.Request) bool {
 	return stateOf(r.Context()) != nil && len(stateOf(r.Context()).cookies) > 0
 }
 
-// AppTokenFrom returns the ID of the app token by which Check let the request pass, or "":
-// forward-auth tells the proxy, which then must not send Authorization on.
+// AppTokenFrom returns the ID of the app token by which Check let the request pass, or "".
 func AppTokenFrom(ctx context.Context) string {
 	if v := ViewFrom(ctx); v != nil {
 		return v.Session.AppToken

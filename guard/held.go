@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,19 +23,24 @@ type Held struct {
 
 // Hold returns the request that the proxy holds as Check judges it, and the canonical form
 // of it. r is what the proxy asked us with: the client's headers are in it, and nothing of
-// its own address is believed. The identity headers that the client sent are taken out of
-// both. The answer of Check is for whom the proxy serves; Identity says as whom it may pass.
+// its own address is believed. The identity headers that the client sent, and an app token,
+// are taken out of both. The answer of Check is for whom the proxy serves; Identity says as
+// whom it may pass. ctx is the context of r, or one below it that bounds the answer.
 //
 // It returns one of Parse's errors where there is no canonical form; Reject answers those
 // on the returned request.
-func (g *Guard) Hold(r *http.Request, held Held) (*http.Request, *Request, error) {
+func (g *Guard) Hold(ctx context.Context, r *http.Request, held Held) (*http.Request, *Request, error) {
 	proto := "http"
 	if held.HTTPS {
 		proto = "https"
 	}
 	s := &state{
-		Context: r.Context(), held: true, parsed: true,
+		Context: ctx, held: true, parsed: true,
 		peer: Peer{Client: held.Client, TrustedProxy: true, Proto: proto, Target: held.Target},
+	}
+	s.req.peer = s.peer
+	if g.claims.established != nil {
+		s.req.Place.Established = g.claims.established(r)
 	}
 	if lines := r.Header["Cookie"]; len(lines) == 1 {
 		s.line[0] = lines[0]
@@ -44,6 +51,7 @@ func (g *Guard) Hold(r *http.Request, held Held) (*http.Request, *Request, error
 	for _, name := range g.IdentityHeaders() {
 		delete(r.Header, name)
 	}
+	s.token.take(r.Header)
 	target := r.WithContext(s)
 	target.Method, target.Host, target.URL, target.RequestURI = held.Method, held.Host, held.URL, held.Target
 	// The connection, the protocol and the body are those of the question.
@@ -72,18 +80,35 @@ func (g *Guard) IdentityHeaders() [5]string {
 	return [...]string{h.User, h.Name, h.Email, h.Groups, h.Assertion}
 }
 
-// Identity calls set with each identity header and its value for a request that Check has
-// let through: the empty one where there is nothing to say. Whatever the client sent under
-// those names is not among them.
-func (g *Guard) Identity(r *http.Request, set func(name, value string)) {
-	known := ViewFrom(r.Context()) != nil
-	for _, name := range g.IdentityHeaders() {
-		value := ""
-		if lines := r.Header[name]; known && len(lines) == 1 {
-			value = lines[0]
-		}
-		set(name, value)
+// Identity writes into h each identity header for a request that Hold has made and Check has
+// let through: the empty value where there is nothing to say. Whatever the client sent under
+// those names is not among them. The values are the request's own, so that whoever serves h
+// may edit them in place.
+func (g *Guard) Identity(r *http.Request, h http.Header) {
+	var values *[5]string
+	if s := stateOf(r.Context()); s != nil && s.held && s.identified {
+		values = &s.values
+	} else {
+		values = new([5]string)
 	}
+	for i, name := range g.IdentityHeaders() {
+		h[name] = values[i : i+1 : i+1]
+	}
+}
+
+// AppTokenSent reports whether an app token came with a request that Strip or Hold has seen,
+// good or not: whoever sends the request on must leave it out. What remains of
+// Authorization is the app's own.
+func AppTokenSent(ctx context.Context) bool {
+	s := stateOf(ctx)
+	return s != nil && s.token.there
+}
+
+// BadAppToken reports whether Check refused the request because its app token opens nothing.
+func BadAppToken(ctx context.Context) bool {
+	s := stateOf(ctx)
+	var bad *tokenError
+	return s != nil && errors.As(s.noSession, &bad)
 }
 
 // Speak reports whether a line about something that anybody can cause, as often as they

@@ -266,9 +266,12 @@ func (g *Guard) identify(r *http.Request, s *state) {
 	// the others are not to stand still for it.
 	if g.assert != nil {
 		// It is ours, and long: looking for line ends in it would be a fifth of a check.
-		if s.values[4] = g.assert(s.view, session.Audience{HTTPS: s.req.HTTPS, Host: s.req.Host}); s.values[4] != "" {
+		s.values[4] = g.assert(s.view, session.Audience{HTTPS: s.req.HTTPS, Host: s.req.Host})
+		switch {
+		case s.held: // as in put
+		case s.values[4] != "":
 			r.Header[h.Assertion] = s.values[4:5:5]
-		} else {
+		default:
 			delete(r.Header, h.Assertion)
 		}
 	}
@@ -284,12 +287,17 @@ func (g *Guard) Assertion(v *session.View, origin string) string {
 	return g.assert(v, session.ParseAudience(origin))
 }
 
+// put sets an identity header. Of a request that another proxy holds the value is kept for
+// Identity: the headers are those of a question, which goes on to nobody.
 func (s *state) put(h http.Header, i int, name, value string) {
 	if value == "" || !oneLine(value) {
 		delete(h, name)
 		return
 	}
 	s.values[i] = value
+	if s.held {
+		return
+	}
 	h[name] = s.values[i : i+1 : i+1]
 }
 

@@ -50,8 +50,9 @@ type AppToken struct {
 	// slow hash would protect nothing more, and would cost each program's request what a
 	// password costs.
 	Hash []byte `json:"hash"`
-	// Factor is the second factor that was proven when it was made; empty: 2-step
-	// verification was off then, and the token is worth nothing where it is on.
+	// Factor is the second factor that was proven when it was made, Provided where the
+	// identity source had asked for it; empty: 2-step verification was off then, and the
+	// token is worth nothing where it is on.
 	Factor   Kind      `json:"factor,omitempty"`
 	Created  time.Time `json:"created"`
 	Expires  time.Time `json:"expires"`
@@ -164,7 +165,9 @@ func byAppToken(p *Policy, member bool, at *Place, s *Session, u *Subject) Decis
 		// Neither freshness nor a certain factor: nobody proves anything now (as rule B29).
 		return d
 	case p.required() && enrolled&p.Factors&PrimaryKinds == 0:
-		return d // the factor that it was made with is gone, and no other came
+		// The factor that it was made with is gone, and no other came; or it is the identity
+		// source's, of which nobody can say months later that it is still there.
+		return d
 	case len(s.Proofs) == 0 && (p.required() || enrolled != 0 && !u.OptedOut):
 		return d // it was made while 2-step verification was off
 	}
@@ -251,9 +254,9 @@ func (g *Gate) createAppToken(ctx context.Context, at *Place, s *Session, u *Use
 }
 
 // checkAppToken is rule B15 for an app token, asked inside the write. It returns the
-// second factor that was proven. Nobody makes one on the first factor alone, unless there
-// is no second one for anybody: a token is a way around the second factor, and must not
-// be there before it.
+// second factor that was proven; one that the identity source has asked for counts where
+// it says when. Nobody makes one on the first factor alone, unless there is no second one
+// for anybody: a token is a way around the second factor, and must not be there before it.
 func (g *Gate) checkAppToken(s *Session, u *User) (Kind, error) {
 	p := g.policyOf(u)
 	now := g.now()
@@ -264,8 +267,15 @@ func (g *Gate) checkAppToken(s *Session, u *User) (Kind, error) {
 		return "", nil
 	}
 	kinds := verifiable(p, u)
+	provided := s.Provided.Kind == Provided && !s.Provided.At.IsZero() && s.Provided.recent(now, ProofLife)
 	if kinds&p.Factors&PrimaryKinds == 0 {
-		return "", ErrNoFactor
+		if provided && !p.required() {
+			return Provided, nil
+		}
+		return "", ErrNoFactor // byAppToken would refuse what is made
+	}
+	if provided {
+		return Provided, nil
 	}
 	for _, proof := range s.Proofs {
 		only := Session{Proofs: []Proof{proof}, First: s.First}

@@ -189,6 +189,46 @@ func TestGate_CreateAppToken_RejectsFirstFactorAlone(t *testing.T) {
 	}
 }
 
+// AC-021: somebody whose identity source has asked for the second factor makes a token with
+// that where it is believed, says when it was, and that is not long ago. Where a second factor
+// is required, a token stands on one that is enrolled here: the source's says nothing of the
+// day on which the token is used.
+func TestGate_CreateAppToken_AC021_Provided(t *testing.T) {
+	ago := func(d time.Duration) func(*abroad) mfa.Proof {
+		return func(a *abroad) mfa.Proof {
+			return mfa.Proof{Kind: mfa.Provided, At: a.clock().Add(-d), PhishingResistant: true}
+		}
+	}
+	for name, c := range map[string]struct {
+		provided func(*abroad) mfa.Proof
+		require  bool
+		want     error
+	}{
+		"a minute ago":               {ago(time.Minute), false, nil},
+		"too long ago":               {ago(mfa.ProofLife + time.Second), false, mfa.ErrNoFactor},
+		"in the future":              {ago(-time.Hour), false, mfa.ErrNoFactor},
+		"at a time that nobody says": {func(*abroad) mfa.Proof { return mfa.Proof{Kind: mfa.Provided} }, false, mfa.ErrNoFactor},
+		"not at all":                 {func(*abroad) mfa.Proof { return mfa.Proof{} }, false, mfa.ErrNoFactor},
+		"of another kind":            {func(a *abroad) mfa.Proof { return mfa.Proof{Kind: mfa.Passkey, At: a.clock()} }, false, mfa.ErrNoFactor},
+		"a minute ago, and required": {ago(time.Minute), true, mfa.ErrNoFactor},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAbroad(t, withApps)
+			a.provider.Put(mfa.Identity{Subject: "S-1", Name: "erin", Provided: c.provided(a)})
+			out := a.must(a.comes("S-1"))
+			a.policy.Optional = !c.require
+			text, made, err := a.gate.CreateAppToken(t.Context(), a.at, out.Session.ID, mfa.AppTokenInput{Name: "x", Host: tokenHost})
+			wants(t, err, c.want)
+			if n := len(a.user("acme", "S-1").AppTokens); (n == 1) != (c.want == nil) || (text != "") != (c.want == nil) {
+				t.Errorf("%d tokens, text of %d", n, len(text))
+			}
+			if c.want == nil && made.Factor != mfa.Provided {
+				t.Errorf("made with %q", made.Factor)
+			}
+		})
+	}
+}
+
 func TestGate_CreateAppToken_RejectsOthers(t *testing.T) {
 	w := newWorld(t) // takes none anywhere
 	_, _, out := w.alice()
@@ -371,6 +411,12 @@ func TestDecide_AppToken(t *testing.T) {
 		"a proof beside it makes it no stronger": {policy: require, route: mfa.Route{Need: mfa.Requirement{Fresh: time.Hour}}, held: otp, session: func(s *mfa.Session) {
 			s.Proofs = append(s.Proofs, mfa.Proof{Kind: mfa.TOTP, Credential: "otp", At: now})
 		}, reason: mfa.ReasonTokenNotEnough},
+		"AC-021 the source's factor, one of ours beside it":  {policy: require, held: otp, session: byTheSource, action: mfa.Allow},
+		"AC-021 the source's factor, and nothing here":       {policy: require, session: byTheSource, reason: mfa.ReasonTokenNotEnough},
+		"AC-021 … on a route that requires":                  {policy: optional, route: mfa.Route{Need: mfa.Requirement{Required: true}}, session: byTheSource, reason: mfa.ReasonTokenNotEnough},
+		"AC-021 … of an organization that requires":          {policy: optional, subject: member("must"), session: byTheSource, reason: mfa.ReasonTokenNotEnough},
+		"AC-021 … where nothing is required":                 {policy: optional, session: byTheSource, action: mfa.Allow},
+		"AC-021 the session that it never was says Provided": {policy: require, session: func(s *mfa.Session) { s.Provided = mfa.Proof{Kind: mfa.Provided, At: now, PhishingResistant: true} }, reason: mfa.ReasonTokenNotEnough},
 		"B2 no policy": {policy: mfa.Policy{}, held: otp, reason: mfa.ReasonNoPolicy},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -393,6 +439,11 @@ func TestDecide_AppToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// byTheSource is a token that was made with the second factor of an identity source.
+func byTheSource(s *mfa.Session) {
+	s.Proofs = []mfa.Proof{{Kind: mfa.Provided, At: s.Created, Remembered: true}}
 }
 
 func member(id mfa.OrganizationID) func(*mfa.Subject) {

@@ -70,7 +70,7 @@ func TestHandOff_ToTheDomain(t *testing.T) {
 	// A redirect after our own form would be stopped by our own policy, so a page comes
 	// between, which goes on by itself and tells no other host where it came from.
 	res = w.at(http.MethodGet, toApp, "same-origin")
-	if res.StatusCode != http.StatusOK || !strings.Contains(res.body, `<meta http-equiv="refresh" content="0;url=https://app.example.com/x?y">`) ||
+	if res.StatusCode != http.StatusOK || !strings.Contains(res.body, `<meta http-equiv="refresh" content="0; url=https://app.example.com/x?y">`) ||
 		!strings.Contains(res.body, `href="https://app.example.com/x?y"`) || res.Header.Get("Referrer-Policy") != "same-origin" {
 		t.Errorf("%d %s", res.StatusCode, res.body)
 	}

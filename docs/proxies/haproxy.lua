@@ -11,7 +11,7 @@ local address = os.getenv("SECONDGATE") or "http://127.0.0.1:9091"
 local identity = { "remote-user", "remote-name", "remote-email", "remote-groups", "mfa-assertion" }
 
 -- What the gateway looks at, beside what HAProxy itself says.
-local asked = { "cookie", "accept", "accept-language", "content-type", "user-agent", "x-requested-with", "early-data",
+local asked = { "cookie", "authorization", "origin", "accept", "accept-language", "content-type", "user-agent", "x-requested-with", "early-data",
 	"sec-fetch-mode", "sec-fetch-dest", "sec-fetch-site", "upgrade", "sec-websocket-key", "x-original-url", "x-original-method" }
 
 -- What an answer tells the client.
@@ -91,6 +91,9 @@ core.register_action("secondgate", { "http-req" }, function(txn)
 			end
 		end
 		hide_cookies(txn, sent["cookie"])
+		if res.headers["mfa-app-token"] then
+			txn.http:req_del_header("authorization")
+		end
 		txn:set_var("txn.mfa_allowed", "1")
 		return
 	end
