@@ -200,6 +200,9 @@ func New(cfg Config) (*Pages, error) {
 	p.began.within = time.Minute // the way there and back takes its time
 	if p.administer, p.apps, p.gates = cfg.Administration, cfg.Apps, cfg.Gates; p.administer != nil {
 		p.console = p.consoleRoutes()
+		if p.doctor == nil {
+			delete(p.console, pageDoctor)
+		}
 	}
 	return p, nil
 }
