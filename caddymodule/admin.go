@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -70,6 +71,7 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	defer v.leave()
 	d := newDesk(v.gate, v.policies, app.sites())
 	d.at = func(address string) (*mfa.AccessQuery, error) { return app.gatesAt(v.guard, address) }
+	d.doctor = func(p doctor.Proxy) *doctor.Report { return app.examine(v.generation, nil, p) }
 	out, err := d.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}

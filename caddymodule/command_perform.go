@@ -137,6 +137,9 @@ func askError(address string, err error) error {
 
 // offline carries the operation out on the store, while no gateway has it open.
 func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op string, in adminRequest) (answer *adminAnswer, place string, err error) {
+	if op == opDoctor || op == opProbe || op == opProbed {
+		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, errNoDoctor)}
+	}
 	app := new(App)
 	if cfg.Apps.MFA != nil {
 		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {

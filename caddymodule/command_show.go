@@ -50,6 +50,8 @@ func show(w io.Writer, op string, a *adminAnswer) {
 		showCoverage(w, a.Coverage)
 	case a.Forecast != nil:
 		showForecast(w, a.Forecast)
+	case a.Doctor != nil:
+		showDoctor(w, a.Doctor)
 	case a.Access != nil:
 		showAccess(w, a.Access)
 	case op == opSessions || op == opEndSessions:

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondgate/secondgate/doctor"
+	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -85,6 +87,17 @@ func TestShow_Golden(t *testing.T) {
 			Changes: []mfa.FieldChange{{Field: "factors", Before: "passkey totp", After: "passkey"}}, Users: 240, Stopped: 3, WouldStop: 97, Closed: true,
 		}}},
 		{"policy_test_lockout", opPolicyTest, adminAnswer{Test: &mfa.PolicyTest{Refused: "no administrator could sign in any more: alice has no second factor", Lockout: true, Changes: []mfa.FieldChange{{Field: "grace", Before: "0", After: "7d"}}}}},
+		{"doctor", opDoctor, adminAnswer{Doctor: &doctor.Report{
+			At: at, URL: "https://app.example.com", Facts: &guard.Facts{
+				At: at, Protocol: "HTTP/1.1", Sent: "app.example.com", Host: "app.example.com", Peer: "10.0.0.5", Client: "10.0.0.5", Scheme: "https", Scope: "example.com", RPID: "example.com",
+				CookieName: "__Secure-mfa", CookieDomain: "example.com", Headers: []guard.Shape{{Name: "Cookie", Lines: 1, Length: 99}, {Name: "X-Forwarded-For", Lines: 1, Length: 3, Value: "\x1b[31m"}},
+			},
+			Findings: []doctor.Finding{
+				{Code: "untrusted_peer", Severity: doctor.Wrong, Text: "A proxy at 10.0.0.5 hands requests on.", For: "Caddyfile", Snippet: "{\n\tservers {\n\t\ttrusted_proxies static 10.0.0.5\n\t}\n}\n"},
+				{Code: "early_data", Severity: doctor.Note, Text: "The request came as early data of TLS."},
+			},
+		}}},
+		{"doctor_good", opDoctor, adminAnswer{Doctor: &doctor.Report{At: at, Findings: []doctor.Finding{}}}},
 		{"access", opAccess, adminAnswer{Access: &mfa.Access{
 			User: "alice", URL: "https://app.example.com/x", Asks: []mfa.AccessAsk{{What: "require on", From: "policy: default"}, {What: "fresh 5m", From: "route: mfa /x (server srv0)"}},
 			Factors: []mfa.AccessFactor{{Kind: mfa.TOTP, Name: "Phone", Counts: true}, {Kind: mfa.Passkey, Why: "it was made for other.example.com"}},

@@ -49,6 +49,9 @@ func (h *ConsoleHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the request. Nothing behind it is asked.
 func (h *ConsoleHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if h.app.serveProbe(w, r, placeConsole, nil) {
+		return nil
+	}
 	h.app.establish(r, h.fronted)
 	h.app.serveOwnHost(w, r)
 	return nil

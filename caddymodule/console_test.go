@@ -78,7 +78,7 @@ var consolePages = []string{
 	"/.mfa/admin", "/.mfa/admin?q=a", "/.mfa/admin/user?id=id-alice", "/.mfa/admin/user/change?id=id-alice&do=unlock", "/.mfa/admin/invite",
 	"/.mfa/admin/organizations", "/.mfa/admin/organization?id=acme", "/.mfa/admin/organization/edit?id=acme", "/.mfa/admin/coverage",
 	"/.mfa/admin/forecast", "/.mfa/admin/policy", "/.mfa/admin/policy/change?id=require", "/.mfa/admin/campaigns", "/.mfa/admin/campaign",
-	"/.mfa/admin/audit", "/.mfa/admin/audit/export", "/.mfa/admin/keys", "/.mfa/admin/key/make", "/.mfa/admin/explain",
+	"/.mfa/admin/audit", "/.mfa/admin/audit/export", "/.mfa/admin/keys", "/.mfa/admin/key/make", "/.mfa/admin/explain", "/.mfa/doctor",
 }
 
 // AC-155: the console is on its own host and nowhere else, for administrators too; and on
@@ -152,7 +152,7 @@ func TestConsole_AC224_Roles(t *testing.T) {
 		{200, 200, 200, 200}, {200, 200, 200, 200}, {200, 200, 200, 200}, {403, 200, 200, 303}, {403, 200, 200, 303},
 		{200, 200, 200, 200}, {200, 200, 200, 200}, {403, 403, 403, 303}, {200, 200, 200, 200},
 		{200, 200, 200, 200}, {200, 403, 200, 200}, {403, 403, 200, 303}, {200, 200, 200, 200}, {403, 403, 200, 303},
-		{200, 403, 200, 200}, {200, 403, 200, 200}, {403, 403, 200, 200}, {403, 403, 200, 303}, {200, 200, 200, 200},
+		{200, 403, 200, 200}, {200, 403, 200, 200}, {403, 403, 200, 200}, {403, 403, 200, 303}, {200, 200, 200, 200}, {200, 403, 200, 200},
 	}
 	for i, page := range consolePages {
 		sees("none", page, http.StatusSeeOther)

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -24,6 +25,8 @@ type desk struct {
 	sites    sites
 	// at says what stands at an address; nil: only a running gateway knows.
 	at mfa.Gates
+	// doctor examines the configuration; nil: only a running gateway can.
+	doctor func(doctor.Proxy) *doctor.Report
 }
 
 func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {
@@ -139,6 +142,8 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.access(ctx, in)
 	case opAudit:
 		return d.audit(ctx, in)
+	case opDoctor, opProbe, opProbed:
+		return d.diagnose(op, in)
 	case opExplain:
 		return d.explain(ctx, in.Decision)
 	}
@@ -343,7 +348,7 @@ func statusOf(err error) int {
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
 		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return http.StatusBadRequest
-	case errors.Is(err, mfa.ErrBusy):
+	case errors.Is(err, mfa.ErrBusy), errors.Is(err, doctor.ErrProbes), errors.Is(err, errNoDoctor):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

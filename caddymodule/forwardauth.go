@@ -251,6 +251,7 @@ func (h *PortalHandler) ask(w http.ResponseWriter, r *http.Request, dialect forw
 	defer v.leave()
 	checked, span := traceDecision(r)
 	answer := v.forward.Serve(w, checked, dialect)
+	h.app.seeAsked(v.guard, r, &answer, dialect)
 	span.end(answer.Decision, answer.Allowed)
 	if !answer.Judged {
 		return
@@ -284,10 +285,19 @@ func (h *PortalHandler) serveHeld(w http.ResponseWriter, arrived *http.Request) 
 	}
 }
 
+// placeOf says as what the portal answers at the host: as itself, or as the pages of an app
+// that another proxy serves.
+func (h *PortalHandler) placeOf(r *http.Request) string {
+	if _, ok := h.app.heldAt(r.Host); ok {
+		return placeApp
+	}
+	return placePortal
+}
+
 // believe takes what a peer that was named says of the connection in front of it, as
 // Caddy's trusted_proxies would: whoever may ask us about requests may also hand them on.
 func (h *PortalHandler) believe(r *http.Request) {
-	if !h.app.held.named || !h.app.held.peers.Allow(r.RemoteAddr) {
+	if h.app.held == nil || !h.app.held.named || !h.app.held.peers.Allow(r.RemoteAddr) {
 		return
 	}
 	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)

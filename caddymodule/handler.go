@@ -177,6 +177,9 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 		h.app.serveHealth(w, arrived)
 		return w, nil, nil
 	}
+	if h.app.serveProbe(w, r, placeApp, nil) {
+		return w, nil, nil
+	}
 	v, err := h.app.enter(r.Context())
 	if err != nil {
 		unavailable(w, r)

@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"time"
 
+	"github.com/secondgate/secondgate/doctor"
+	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -51,6 +53,10 @@ type adminRequest struct {
 	Head     string `json:"head,omitempty"`  // NUMBER:HASH that was written down elsewhere
 	Decision string `json:"decision,omitempty"`
 	Address  string `json:"address,omitempty"` // of an app
+
+	Proxy  string `json:"proxy,omitempty"`  // the kind of the one in front
+	Probes int    `json:"probes,omitempty"` // how many are to be made
+	Probe  string `json:"probe,omitempty"`  // the secret of one
 }
 
 // adminAnswer is what an operation gives.
@@ -82,6 +88,10 @@ type adminAnswer struct {
 	Campaigns []mfa.CampaignInfo `json:"campaigns,omitzero"`
 	Campaign  *mfa.CampaignInfo  `json:"campaign,omitempty"`
 	Access    *mfa.Access        `json:"access,omitempty"`
+
+	Doctor *doctor.Report `json:"doctor,omitempty"`
+	Probes []string       `json:"probes,omitempty"` // secrets, each good once
+	Facts  *guard.Facts   `json:"facts,omitempty"`  // of a probe; none: it was not seen
 }
 
 // sessionInfo is one session as commands show it.
@@ -147,4 +157,7 @@ const (
 	opAuditVerify    = "audit/verify"
 	opExplain        = "explain"
 	opAccess         = "access"
+	opDoctor         = "doctor"
+	opProbe          = "doctor/probe"
+	opProbed         = "doctor/probed"
 )

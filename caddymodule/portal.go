@@ -73,6 +73,10 @@ func (h *PortalHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cadd
 	// Before what a peer says of the connection is believed: whoever may hand pages on need
 	// not be one who may say who somebody is.
 	h.app.establish(r, h.fronted)
+	// Before the host is looked at: that it is another than it should be is to be found out.
+	if h.app.serveProbe(w, r, h.placeOf(r), h.believe) {
+		return nil
+	}
 	switch {
 	case h.app.held == nil || isHealth(arrived):
 	case !h.isOwnName(r.Host):

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/secondgate/secondgate/api"
+	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/forwardauth"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/identity/local"
@@ -294,6 +295,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		return nil, fmt.Errorf("making the guard: %w", err)
 	}
 	gates := func(address string) (*mfa.AccessQuery, error) { return a.gatesAt(front, address) }
+	var g *generation
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
 		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
@@ -302,6 +304,8 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 		Apps:           a.linkOrigins(),
 		Gates:          gates,
 		Portal:         a.portalPages(),
+		Doctor:         func(r *http.Request, p doctor.Proxy) *doctor.Report { return a.examine(g, r, p) },
+		Console:        a.consoleOrigin,
 		Now:            clock.Now, Logger: a.ctx.Slogger(),
 	})
 	if err != nil {
@@ -316,7 +320,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	if err != nil {
 		return nil, err // it says what it was making
 	}
-	g := &generation{
+	g = &generation{
 		key: key, pooled: pooled, gate: gate, guard: front, logger: a.logger, policies: policies,
 		assertions: assertions, forward: forward,
 		pages: edges{people, programs}, console: edges{people.Console(), programs.Console()},

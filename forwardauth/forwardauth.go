@@ -35,7 +35,10 @@ type Config struct {
 }
 
 // Auth answers the questions of proxies. It is safe for concurrent use.
-type Auth struct{ Config }
+type Auth struct {
+	Config
+	troubles troubles
+}
 
 // New checks the configuration and returns an Auth.
 func New(cfg Config) (*Auth, error) {
@@ -48,7 +51,7 @@ func New(cfg Config) (*Auth, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Auth{cfg}, nil
+	return &Auth{Config: cfg}, nil
 }
 
 // Answer says what was answered, for logs and metrics.
@@ -165,6 +168,7 @@ func (a *Auth) reject(w http.ResponseWriter, target *http.Request, err error) {
 
 // stranger answers who may not ask: before anything of the question is looked at (AC-057).
 func (a *Auth) stranger(w http.ResponseWriter, q *http.Request, d Dialect) {
+	a.trouble(q, Trouble{Kind: TroublePeer, Dialect: d})
 	from := guard.Network(hostOf(q.RemoteAddr))
 	if more, ok := a.Guard.Speak("forward-auth peer " + from); ok {
 		a.Logger.WarnContext(q.Context(), "somebody who may not ask has asked about a request; where it is your proxy, add its address to peers", "dialect", d.String(), "network", from)
@@ -176,6 +180,7 @@ func (a *Auth) stranger(w http.ResponseWriter, q *http.Request, d Dialect) {
 // misconfigured answers a question that cannot be read, and says why to whoever runs the
 // proxy.
 func (a *Auth) misconfigured(w http.ResponseWriter, q *http.Request, f *Fault) {
+	a.trouble(q, Trouble{Kind: TroubleQuestion, Dialect: f.Dialect, Fault: f})
 	if more, ok := a.Guard.Speak("forward-auth " + f.Dialect.String() + " " + f.Header + " " + f.What); ok {
 		a.Logger.WarnContext(q.Context(), "a proxy asks about a request in a way that cannot be read", "dialect", f.Dialect.String(), "header", f.Header, "fault", f.What, "see", f.Dialect.doc())
 		a.record(q, mfa.Event{Reason: "misconfigured", Network: guard.Network(hostOf(q.RemoteAddr)), Detail: detail(f.Dialect.String()+": "+f.Header+" "+f.What, more)})
@@ -194,6 +199,7 @@ func (a *Auth) misconfigured(w http.ResponseWriter, q *http.Request, f *Fault) {
 // unknownHost answers a question about a host that nobody has named. "No rule" is no
 // permission.
 func (a *Auth) unknownHost(w http.ResponseWriter, q *http.Request, d Dialect, req *guard.Request) {
+	a.trouble(q, Trouble{Kind: TroubleUnprotected, Dialect: d, Host: req.Host})
 	if more, ok := a.Guard.Speak("forward-auth host " + d.String()); ok {
 		a.Logger.WarnContext(q.Context(), "a proxy asks about a host that is not protected; add it: protect HOST", "dialect", d.String(), "host", req.Host)
 		a.record(q, mfa.Event{Reason: string(mfa.ReasonUnknownHost), Host: req.Host, Network: guard.Network(hostOf(q.RemoteAddr)), Detail: detail(d.String(), more)})

@@ -29,7 +29,7 @@ const (
 
 // consoleParams are those that an address of the console keeps over a sign-in, and over
 // a switch of language.
-var consoleParams = []string{paramAs, paramID, paramDo, paramWhat, paramOf, paramAfter, paramDone, paramUser, paramAt, "q", "factor", "state", "event", "since", "until"}
+var consoleParams = []string{paramAs, paramID, paramDo, paramWhat, paramOf, paramAfter, paramDone, paramUser, paramAt, paramProxy, "q", "factor", "state", "event", "since", "until"}
 
 // maxParam is how long one of them may be.
 const maxParam = 512
@@ -79,6 +79,7 @@ func (p *Pages) consoleRoutes() map[string]consoleRoute {
 		"admin/keys":                {get: p.serveKeys, need: mfa.ManageKeys},
 		"admin/key/make":            {get: p.serveMakeKey, post: p.postMakeKey, need: mfa.ManageKeys, proof: true},
 		"admin/key/revoke":          {get: p.serveRevokeKey, post: p.postRevokeKey, need: mfa.ManageKeys, proof: true},
+		pageDoctor:                  {get: p.serveDoctor, need: mfa.ReadPolicy},
 	}
 }
 
@@ -294,6 +295,7 @@ func (c *console) nav() []navItem {
 	add(c.T("console.audit"), "admin/audit", "audit")
 	add(c.T("console.keys"), "admin/keys", "keys", "key")
 	add(c.T("console.explain"), "admin/explain", "explain")
+	add(c.T("console.doctor"), pageDoctor, pageDoctor)
 	return list
 }
 

@@ -42,6 +42,7 @@ var example = map[string]struct {
 	"admin/explain/access":      {query: "user=u2&at=https%3A%2F%2Fapp.example.com%2Fx", form: url.Values{"user": {"bob"}, "at": {"https://app.example.com/x?q=secret"}}},
 	"admin/keys":                {},
 	"admin/key/make":            {"", url.Values{"name": {"deploy"}, "scope": {"users:read", "users:write"}, "life": {"24h0m0s"}}, "CreateAPIKey deploy users:read users:write  24h0m0s"},
+	"doctor":                    {query: "proxy=nginx"},
 	"admin/key/revoke":          {"id=0011223344556677", nil, "RevokeAPIKey 0011223344556677"},
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/internal/web"
 	"github.com/secondgate/secondgate/mfa"
@@ -416,6 +417,19 @@ type world struct {
 	gate  *fakeGate
 	guard *fakeGuard
 	pages *Pages
+
+	report    *doctor.Report // of the doctor
+	asked     doctor.Proxy
+	consoleAt string
+}
+
+// examine is the doctor of the tests.
+func (w *world) examine(_ *http.Request, p doctor.Proxy) *doctor.Report {
+	w.asked = p
+	if w.report == nil {
+		w.report = sampleReport()
+	}
+	return w.report
 }
 
 var acme = Brand{Name: "Acme", Accent: "#0b5fff", Support: "help@example.com"}
@@ -429,6 +443,7 @@ func newWorld(t testing.TB, brand Brand) *world {
 	p, err := New(Config{
 		Gate: w.gate, Guard: w.guard, Brand: brand, Now: func() time.Time { return testNow },
 		Gates: gatesOfApp, Administration: func(mfa.Actor) Administration { return w.gate.console },
+		Doctor: w.examine, Console: func() string { return w.consoleAt },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -78,13 +78,40 @@ func (v *visit) circlesAt(s *mfa.Session, address, to string) bool {
 	if s == nil || v.r.Method != http.MethodGet || !v.p.loops.closes(bounce{s.ID, sha256.Sum256([]byte(address))}, v.p.now()) {
 		return false
 	}
-	v.message(http.StatusLoopDetected, messagePage{
+	m := messagePage{
 		Heading: v.T("loop.title"), Context: true, ID: v.noted(mfa.ReasonLoop),
-		Text: []string{v.T("loop.text", "place", v.place()), v.T("loop.how", "support", v.helper())},
+		Text: []string{
+			v.T("loop.text", "place", v.place()), v.T("loop.how", "support", v.helper()),
+			v.T("loop.admin", "command", doctorCommand(v.circling())),
+		},
 		Actions: []action{
 			{Href: to, Label: v.T("go.on", "place", v.place())},
 			{Href: v.Href("sign-out"), Label: v.T("go.signout")},
 		},
-	})
+	}
+	if at := v.p.doctorAt(); at != "" {
+		m.Actions = append(m.Actions, action{Href: at, Label: v.T("loop.doctor")})
+	}
+	v.message(http.StatusLoopDetected, m)
 	return true
+}
+
+// circling is the origin that goes on sending the person here.
+func (v *visit) circling() string {
+	if v.origin != "" {
+		return v.origin
+	}
+	return v.at.Origin
+}
+
+// doctorAt is the address of the doctor's page, which stands where a console does; "" where
+// there is none.
+func (p *Pages) doctorAt() string {
+	if p.doctor == nil || p.consoleAt == nil {
+		return ""
+	}
+	if at := p.consoleAt(); at != "" {
+		return at + Root + pageDoctor
+	}
+	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/internal/web"
 	"github.com/secondgate/secondgate/mfa"
@@ -41,8 +42,14 @@ type Config struct {
 	// Portal is the host where people sign in for all others; nil: there is none, and each
 	// has pages of its own.
 	Portal *Portal
-	Now    func() time.Time // nil: time.Now
-	Logger *slog.Logger     // told of our faults; nil: nobody is
+	// Doctor says what the proxies in between made of an administrator's request; nil: there
+	// is no such page. Its facts hold no secret.
+	Doctor func(r *http.Request, p doctor.Proxy) *doctor.Report
+	// Console returns the origin of a host with a console, to which administrators are led;
+	// nil, or "": there is none.
+	Console func() string
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // told of our faults; nil: nobody is
 }
 
 // Pages serves the pages. It is safe for concurrent use.
@@ -67,6 +74,8 @@ type Pages struct {
 	apps       func() []string
 	gates      mfa.Gates
 	portal     *Portal
+	doctor     func(*http.Request, doctor.Proxy) *doctor.Report
+	consoleAt  func() string
 	console    map[string]consoleRoute // only on the host of a console
 }
 
@@ -187,9 +196,13 @@ func New(cfg Config) (*Pages, error) {
 		"/callback":     {get: p.serveCallback},
 		"/back-channel": {call: p.callBackChannel},
 	}
+	p.doctor, p.consoleAt = cfg.Doctor, cfg.Console
 	p.began.within = time.Minute // the way there and back takes its time
 	if p.administer, p.apps, p.gates = cfg.Administration, cfg.Apps, cfg.Gates; p.administer != nil {
 		p.console = p.consoleRoutes()
+		if p.doctor == nil {
+			delete(p.console, pageDoctor)
+		}
 	}
 	return p, nil
 }

@@ -232,6 +232,13 @@ func init() {
 		scene{"console-explain-access-wrong", 422, consolePost("/.mfa/admin/explain/access", url.Values{"user": {"bob"}, "at": {"app.example.com"}}, func(f *fakeConsole) {
 			f.routeErr = &mfa.RouteError{Reason: mfa.RouteUnreadable, Err: errStore}
 		})},
+		scene{"console-doctor", 200, consoleScene("/.mfa/doctor?proxy=traefik", asAdmin, nil)},
+		scene{"console-doctor-good", 200, func(_ testing.TB, w *world) answer {
+			w.filled(asAuditor)
+			w.report = sampleReport()
+			w.report.Findings, w.report.Facts.Trusted = nil, true
+			return w.visitConsole("/.mfa/doctor")
+		}},
 		scene{"console-not-administrator", 403, func(_ testing.TB, w *world) answer {
 			w.administrating(asAdmin).whoErr = mfa.ErrNotOwed
 			return w.visitConsole("/.mfa/admin")

@@ -781,6 +781,13 @@ var scenes = []scene{
 		w.get("/.mfa/sign-in" + rd)
 		return w.get("/.mfa/sign-in" + rd)
 	}},
+	{"loop-console", 508, func(_ testing.TB, w *world) answer {
+		w.consoleAt = "https://auth.example.com"
+		w.signedIn(mfa.Decision{Action: mfa.Allow})
+		w.get("/.mfa/sign-in" + rd)
+		w.get("/.mfa/sign-in" + rd)
+		return w.get("/.mfa/sign-in" + rd)
+	}},
 	{"unavailable", 503, refusing(func(w *world, rw http.ResponseWriter, r *http.Request) { w.pages.Unavailable(rw, r) })},
 	{"cookie-lost", 403, getting("/.mfa/verify?c=1", nil)},
 	// Not the page that leads on from the portal: it would lead the viewer away.

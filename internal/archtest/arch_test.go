@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"cmd/secondgate": {"", "github.com/caddyserver/caddy/v2"},
 
 	"caddymodule": {
-		"api", "forwardauth", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
+		"api", "doctor", "forwardauth", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
 		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
@@ -36,12 +36,14 @@ var allowed = map[string][]string{
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",
 	},
 
-	"forwardauth": {"guard", "internal/web", "mfa", "session"},
-	"api":         {"guard", "internal/web", "mfa", "session"},
-	"api/apitest": {"github.com/getkin/kin-openapi"},
-	"pages":       {"guard", "internal/qr", "internal/related", "internal/web", "mfa", "session", "golang.org/x/text"},
-	"guard":       {"internal/web", "mfa", "session"},
-	"session":     {"mfa", "github.com/golang-jwt/jwt/v5", "github.com/hashicorp/golang-lru/v2"},
+	"doctor":       {"docs/proxies", "guard"},
+	"docs/proxies": {},
+	"forwardauth":  {"guard", "internal/web", "mfa", "session"},
+	"api":          {"guard", "internal/web", "mfa", "session"},
+	"api/apitest":  {"github.com/getkin/kin-openapi"},
+	"pages":        {"doctor", "guard", "internal/qr", "internal/related", "internal/web", "mfa", "session", "golang.org/x/text"},
+	"guard":        {"internal/web", "mfa", "session"},
+	"session":      {"mfa", "github.com/golang-jwt/jwt/v5", "github.com/hashicorp/golang-lru/v2"},
 
 	"mfa":                   {},
 	"mfa/factor/backupcode": {"internal/seal", "mfa"},

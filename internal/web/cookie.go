@@ -20,9 +20,10 @@ const (
 	WaitingCookie  // names a code that was sent to somebody who is not signed in
 	ArriveCookie   // binds a hand-off from the portal to the browser that asked for it
 	RedirectCookie // binds a sign-in at another place to the browser that began it
+	ProbeCookie    // of the doctor: whether a cookie of ours gets through
 )
 
-var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code", "-arrive", "-redirect"}
+var suffixes = [...]string{"", "-half", "-csrf", "-lang", "-theme", "-known", "-remember", "-code", "-arrive", "-redirect", "-probe"}
 
 // The names that a browser guards: only our host can set the first, only an
 // https page the second.
