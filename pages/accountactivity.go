@@ -50,7 +50,7 @@ func (p *Pages) serveActivity(v *visit) {
 		v.fail(err)
 		return
 	}
-	page := activityPage{frame: v.frame(v.T("activity.title")), Intro: v.ifNotYou("activity.intro"), Activity: v.activityRows(list)}
+	page := activityPage{frame: v.frame(v.T("activity.title")), Intro: v.ifNotYou("activity.intro", "activity.intro.there"), Activity: v.activityRows(list)}
 	page.Wide = true
 	if next != "" {
 		page.Older = v.href("account/activity", paramAfter, next)

@@ -128,7 +128,7 @@ func (p *Pages) serveNotices(v *visit) {
 	if !v.noticesAnswered(err, len(list) == 0) {
 		return
 	}
-	page := noticesPage{frame: v.frame(v.T("notices.title")), Intro: v.ifNotYou("notices.intro")}
+	page := noticesPage{frame: v.frame(v.T("notices.title")), Intro: v.ifNotYou("notices.intro", "notices.intro.there")}
 	list = slices.Clone(list)
 	slices.Reverse(list) // the newest first
 	page.Notices, page.Last = v.noticeRows(list), strconv.FormatInt(list[0].At.UnixNano(), 10)
@@ -141,11 +141,11 @@ func (p *Pages) serveNotices(v *visit) {
 
 // ifNotYou says what happened to an account, and what to do if it was somebody else: a
 // password that a source keeps is changed there.
-func (v *visit) ifNotYou(key string) string {
+func (v *visit) ifNotYou(here, there string) string {
 	if source := v.view.Subject.Source; source != mfa.LocalSource && source != "" {
-		return v.T(key+".there", "source", v.sourceNamed(source), "support", v.helper())
+		return v.T(there, "source", v.sourceNamed(source), "support", v.helper())
 	}
-	return v.T(key, "support", v.helper())
+	return v.T(here, "support", v.helper())
 }
 
 // noticesAnswered reports whether there is something to show, and has answered
