@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -295,7 +296,7 @@ func TestForwardAuth_unix(t *testing.T) {
 		text = strings.Replace(text, "http://auth.localhost:"+g.port+", http://:"+port, "http://auth.localhost", 1)
 		g.mustLoad(text)
 		alice := g.signIn("alice", time.Minute)
-		c := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+		c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
 		r, err := http.NewRequest("GET", "http://auth.localhost/.mfa/auth/caddy", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -131,6 +131,7 @@ func startProxy(t testing.TB, cmd *exec.Cmd, log, name string, port int) string 
 	t.Helper()
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = childAttributes() // it must not outlive a test that is killed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
