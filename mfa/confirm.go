@@ -11,7 +11,10 @@ import (
 
 // Bounds of asking identity sources whether people still stand.
 const (
-	confirmAtOnce  = 4
+	confirmAtOnce = 4
+	// confirmOfOne is how many of them may be of one source: one that hangs must not keep
+	// the others from being asked, or their people would be signed out with its own.
+	confirmOfOne   = 2
 	confirmWaiting = 1000
 	confirmTimeout = 10 * time.Second
 	// confirmAgain is how soon a session that could not be confirmed is asked for again.
@@ -31,6 +34,7 @@ type confirmations struct {
 	waiting map[confirmation]bool // in the queue, or being asked for
 	asked   map[UserID]time.Time  // whom ConfirmUser has taken, and when
 	running int
+	asking  map[string]int // by source, how many are being asked for
 	closed  bool
 
 	ctx  context.Context
@@ -39,7 +43,7 @@ type confirmations struct {
 }
 
 func newConfirmations() *confirmations {
-	c := &confirmations{waiting: make(map[confirmation]bool), asked: make(map[UserID]time.Time)}
+	c := &confirmations{waiting: make(map[confirmation]bool), asked: make(map[UserID]time.Time), asking: make(map[string]int)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -94,6 +98,24 @@ func (g *Gate) enqueue(next confirmation) bool {
 	return true
 }
 
+// take reports whether the source may be asked now; give says that it has answered. Whoever
+// is not asked for now is asked for when they come again.
+func (c *confirmations) take(source string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking[source] >= confirmOfOne {
+		return false
+	}
+	c.asking[source]++
+	return true
+}
+
+func (c *confirmations) give(source string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asking[source]--
+}
+
 // Close stops what the gate does by itself, and returns when it has stopped.
 func (g *Gate) Close() {
 	c := g.confirming
@@ -135,7 +157,11 @@ func (g *Gate) confirmSession(ctx context.Context, id SessionID) {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	s, u, src, err := g.dueToConfirm(ctx, id)
-	if err != nil || s == nil {
+	if err != nil || s == nil || !g.confirming.take(u.Source) {
+		return
+	}
+	defer g.confirming.give(u.Source)
+	if s, err = g.claimConfirmation(ctx, s, u, src); err != nil || s == nil {
 		return
 	}
 	said, err := src.standing().Standing(ctx, u.Subject, s.Source.Kept)
@@ -162,9 +188,10 @@ func (g *Gate) confirmUser(ctx context.Context, id UserID) {
 		return
 	}
 	src := g.sourceNamed(u.Source)
-	if src.standing() == nil || src.Confirm <= 0 {
+	if src.standing() == nil || src.Confirm <= 0 || !g.confirming.take(u.Source) {
 		return
 	}
+	defer g.confirming.give(u.Source)
 	if g.count(ctx, counter{key: "confirm:" + hashText("user", string(u.ID)), window: src.Confirm, budget: 1}) != nil {
 		return
 	}
@@ -181,19 +208,9 @@ func (g *Gate) confirmUser(ctx context.Context, id UserID) {
 	}
 }
 
-// dueToConfirm returns the session, its user and its source where that is to be asked now,
-// by us and by nobody else: some sources take what Kept holds once. Sessions that follow
-// from one sign-in share it.
+// dueToConfirm returns the session, its user and its source where that is to be asked now.
 func (g *Gate) dueToConfirm(ctx context.Context, id SessionID) (*Session, *User, Source, error) {
-	read := func() (*Session, error) {
-		s, err := g.cfg.Store.Session(ctx, id)
-		now := g.now()
-		if err != nil || s.Over(now) || s.Source.Due.IsZero() || now.Before(s.Source.Due) {
-			return nil, err
-		}
-		return s, nil
-	}
-	s, err := read()
+	s, err := g.readDue(ctx, id)
 	if err != nil || s == nil {
 		return nil, nil, Source{}, err
 	}
@@ -205,15 +222,28 @@ func (g *Gate) dueToConfirm(ctx context.Context, id SessionID) (*Session, *User,
 	if src.standing() == nil || src.Confirm <= 0 {
 		return nil, nil, Source{}, nil // it ends at its Until
 	}
+	return s, u, src, nil
+}
+
+// readDue returns the session, or nil where it is not due.
+func (g *Gate) readDue(ctx context.Context, id SessionID) (*Session, error) {
+	s, err := g.cfg.Store.Session(ctx, id)
+	now := g.now()
+	if err != nil || s.Over(now) || s.Source.Due.IsZero() || now.Before(s.Source.Due) {
+		return nil, err
+	}
+	return s, nil
+}
+
+// claimConfirmation sees to it that the source is asked by us and by nobody else: some
+// sources take what Kept holds once. Sessions that follow from one sign-in share it. It
+// returns the session as it is by then, or nil where it is not due any more.
+func (g *Gate) claimConfirmation(ctx context.Context, s *Session, u *User, src Source) (*Session, error) {
 	claim := counter{key: "confirm:" + hashText("family", string(u.ID), s.family(), string(s.lone())), window: min(confirmAgain, src.Confirm), budget: 1}
 	if err := g.count(ctx, claim); err != nil {
-		return nil, nil, Source{}, err
+		return nil, err
 	}
-	// What Kept holds may be newer by now.
-	if s, err = read(); err != nil || s == nil {
-		return nil, nil, Source{}, err
-	}
-	return s, u, src, nil
+	return g.readDue(ctx, s.ID) // what Kept holds may be newer by now
 }
 
 // lone is the ID of a session that has no family.

@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -392,4 +393,44 @@ func TestGate_B17_PassOfAnOutsider(t *testing.T) {
 	must(t, err)
 	out = a.must(a.gate.UsePass(t.Context(), a.at, out.Session.ID, pass))
 	a.addPhone(out.Session.ID)
+}
+
+// hanging is a provider that takes questions about people and does not answer.
+type hanging struct{ *mfatest.Provider }
+
+// Standing implements mfa.StandingSource.
+func (hanging) Standing(ctx context.Context, _ string, _ mfa.Secret) (*mfa.Identity, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// AC-032: one source hangs, and hundreds of its people are due. Those of another one are
+// asked for all the same, or they would be signed out with the first one's.
+func TestGate_AC032_OneSourceHangs(t *testing.T) {
+	a := newAbroad(t, func(c *mfa.Config) {
+		for i, s := range c.Sources {
+			if p, ok := s.Redirect.(*mfatest.Provider); ok {
+				c.Sources[i].Redirect = hanging{p}
+			}
+		}
+	})
+	var due []mfa.SessionID
+	for i := range 20 {
+		subject := fmt.Sprintf("H-%d", i)
+		a.provider.Put(mfa.Identity{Subject: subject, Name: fmt.Sprintf("h%d", i)})
+		due = append(due, a.must(a.comes(subject)).Session.ID)
+	}
+	finn := a.must(a.gate.SignIn(t.Context(), a.at, "corp", "finn", goodPassword))
+	a.wait(6 * time.Minute)
+	for _, id := range due {
+		a.gate.ConfirmSession(id)
+	}
+	a.gate.ConfirmSession(finn.Session.ID)
+	end := time.Now().Add(8 * time.Second) // before the first question to the other is given up
+	for a.directory.Asked() == 0 && time.Now().Before(end) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if a.directory.Asked() == 0 {
+		t.Error("the directory was not asked while the provider hung")
+	}
 }
