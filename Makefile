@@ -36,11 +36,11 @@ lint: $(TOOLS)/staticcheck ## staticcheck
 # What looks at every page in a browser is left to e2e: the pages stand still meanwhile,
 # and the race detector makes it three times as long.
 race:
-	$(GO) test -race -timeout 20m -skip '^TestPages_AreAccessible$$' $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -race -timeout 40m -skip '^TestPages_AreAccessible$$' $$($(GO) list ./... | grep -v /e2e)
 
 e2e: ## the whole gateway from outside, as a process of its own, and every page in a browser
 	$(GO) test -timeout 20m -count 1 -run '^TestPages_AreAccessible$$' ./pages
-	$(GO) test -timeout 20m ./e2e
+	$(GO) test -timeout 40m ./e2e
 
 xcaddy: ## builds the module into a plain Caddy, as xcaddy does, and runs the example
 	$(GO) test -timeout 10m -count 1 -run '^TestXcaddy$$' ./caddymodule -xcaddy
