@@ -203,7 +203,7 @@ func TestHostile_addresses_from_headers_AC039(t *testing.T) {
 		{"Forwarded", "host=evil.test;proto=http"}, {"X-Host", "evil.test"}, {"X-Forwarded-Server", "evil.test"}, {"X-Original-URL", "//evil.test"},
 		{"X-Rewrite-URL", "//evil.test"}, {"Referer", "https://evil.test/"}, {"Origin", "https://evil.test"}, {"X-Forwarded-Uri", "//evil.test"},
 	}
-	w.each(t, func(t *testing.T, send func(message) answer, _ string) {
+	w.each(t, func(t *testing.T, send func(message) answer, protocol string) {
 		for _, header := range headers {
 			for _, path := range []string{"/x", "/.mfa/", "/.mfa/sign-in", "/.mfa/sign-out", "/.mfa/account", "/.mfa/set-up/totp?from=account", "/.mfa/link", "/strict/x", "/.mfa/nothing"} {
 				for _, session := range []string{"", w.session} {
@@ -212,7 +212,7 @@ func TestHostile_addresses_from_headers_AC039(t *testing.T) {
 					if strings.Contains(path, "?") {
 						mark = "&"
 					}
-					a := send(plainGet(path + mark + "h=" + header[0]).with(header).cookie(session))
+					a := send(plainGet(path + mark + "h=" + protocol + header[0]).with(header).cookie(session))
 					if a.err != nil || a.status >= 500 {
 						t.Errorf("AC-039 %s on %s: %s", header[0], path, a)
 					}
