@@ -290,4 +290,16 @@ func (s *measuredStore) ListCampaigns(ctx context.Context) (list []*mfa.Campaign
 	return list, err
 }
 
+// Exclusively measures how long the lock is held, too.
+func (s *measuredStore) Exclusively(ctx context.Context, name string, work func(context.Context) error) error {
+	op := s.begin(ctx, "exclusively")
+	var own error
+	err := s.openStore.Exclusively(op.ctx, name, func(ctx context.Context) error {
+		own = work(ctx)
+		return own
+	})
+	op.end(err, own)
+	return err
+}
+
 var _ openStore = (*measuredStore)(nil)

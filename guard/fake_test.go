@@ -27,6 +27,8 @@ type fakeStore struct {
 
 func (f *fakeStore) OnChange(listen func(mfa.UserID)) { f.listeners = append(f.listeners, listen) }
 
+func (f *fakeStore) InStep() bool { return true }
+
 func (f *fakeStore) User(_ context.Context, id mfa.UserID) (*mfa.User, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -225,8 +225,23 @@ type EventQuery struct {
 type Changes interface {
 	// OnChange registers a function that the store calls after each committed
 	// change to that user or to one of that user's sessions, and before the
-	// method that made the change returns.
+	// method that made the change returns; where other nodes use the same store, also
+	// for what they changed, as soon as this node hears of it. "" stands for everybody:
+	// the store missed something and cannot tell whom it was about.
 	OnChange(func(UserID))
+	// InStep reports whether this node hears of the changes of others, which a store of
+	// one node always does. While it does not, what was read must be believed for a
+	// shorter time. It allocates nothing and takes no lock.
+	InStep() bool
+}
+
+// Locks keep one piece of work from being done twice at once, on whatever nodes.
+type Locks interface {
+	// Exclusively runs work while nobody else, on any node of this store, runs work under
+	// that name, and returns its error; ErrBusy, and work did not run, where the lock
+	// could not be had while ctx lasted or within five seconds. The context of work ends
+	// when the lock is lost. Work may use the store, but not the same lock.
+	Exclusively(ctx context.Context, name string, work func(context.Context) error) error
 }
 
 // Store is all of it.
@@ -240,4 +255,5 @@ type Store interface {
 	APIKeys
 	Campaigns
 	Changes
+	Locks
 }

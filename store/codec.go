@@ -36,6 +36,7 @@ const (
 	Campaigns     Table = "campaign"
 	Counters      Table = "counter" // of users
 	Cursors       Table = "cursor"  // nothing is kept in it: what goes out is bound to it
+	Chain         Table = "chain"   // of events; in a copy alone
 	Meta          Table = "meta"
 )
 

@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
+	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
 	"store/storetest": {"mfa"},
 
 	"sender":         {"mfa", "golang.org/x/text"},
@@ -75,6 +76,7 @@ var allowed = map[string][]string{
 	"internal/quote":     {},
 	"internal/related":   {"golang.org/x/net/publicsuffix"},
 	"internal/seal":      {"golang.org/x/crypto"},
+	"internal/pgtest":    {"github.com/jackc/pgx/v5"},
 	"internal/slapdtest": {"github.com/go-ldap/ldap/v3"},
 	"internal/web":       {},
 
@@ -93,6 +95,8 @@ var owned = map[string][]string{
 	"github.com/hashicorp/golang-lru/v2":  {"session"},
 	"github.com/dgraph-io/badger/v4":      {"store/badger"},
 	"github.com/boombuler/barcode":        {"internal/qr"},
+	"github.com/jackc/pgx/v5":             {"internal/pgtest", "store/postgres"},
+	"github.com/pressly/goose/v3":         {"store/postgres"},
 	"github.com/wneessen/go-mail":         {"sender/smtp"},
 	"github.com/prometheus/client_golang": {"caddymodule"},
 	"go.opentelemetry.io/otel":            {"caddymodule"},

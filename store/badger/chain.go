@@ -104,7 +104,7 @@ func (s *Store) chainEnds(txn *badger.Txn) (mfa.ChainEnds, error) {
 	if err != nil {
 		return mfa.ChainEnds{}, fmt.Errorf("reading the ends of the events: %w", err)
 	}
-	var start eventStart
+	var start store.EventStart
 	err = s.read(txn, eventStartRow, &start)
 	switch {
 	case errors.Is(err, mfa.ErrNotFound):
@@ -119,13 +119,13 @@ func (s *Store) chainEnds(txn *badger.Txn) (mfa.ChainEnds, error) {
 
 // readCount returns how many events there were. Where it is gone though there is a chain,
 // somebody took it away: numbers would begin anew.
-func (s *Store) readCount(txn *badger.Txn) (eventCount, error) {
-	var n eventCount
+func (s *Store) readCount(txn *badger.Txn) (store.EventCount, error) {
+	var n store.EventCount
 	err := s.read(txn, eventCountRow, &n)
 	if !errors.Is(err, mfa.ErrNotFound) {
 		return n, err
 	}
-	err = s.read(txn, eventStartRow, &eventStart{})
+	err = s.read(txn, eventStartRow, &store.EventStart{})
 	if err == nil {
 		return n, errIndex
 	}
@@ -158,7 +158,7 @@ func (s *Store) forget(ctx context.Context) error {
 }
 
 // forgetRows removes these rows, and moves the beginning of the chain in the same write.
-func (s *Store) forgetRows(ctx context.Context, names [][]byte, start *eventStart) error {
+func (s *Store) forgetRows(ctx context.Context, names [][]byte, start *store.EventStart) error {
 	return s.update(ctx, nil, func(w *writing) error {
 		for _, name := range names {
 			if err := w.remove(name); err != nil {
@@ -194,7 +194,7 @@ func (s *Store) lastOld(ctx context.Context) (last uint64, err error) {
 
 // oldEvents returns the rows of some of the first events of the chain up to last, and
 // where the chain begins without them.
-func (s *Store) oldEvents(ctx context.Context, last uint64) (names [][]byte, start eventStart, err error) {
+func (s *Store) oldEvents(ctx context.Context, last uint64) (names [][]byte, start store.EventStart, err error) {
 	size, unreadable := 0, 0
 	err = s.view(ctx, func(txn *badger.Txn) error {
 		ends, err := s.chainEnds(txn)
@@ -215,7 +215,7 @@ func (s *Store) oldEvents(ctx context.Context, last uint64) (names [][]byte, sta
 			for _, name := range rows {
 				size += len(name)
 			}
-			names, start = append(names, rows...), eventStart{First: n.number + 1, Before: n.hash}
+			names, start = append(names, rows...), store.EventStart{First: n.number + 1, Before: n.hash}
 			return size < forgetBytes, nil
 		})
 	})

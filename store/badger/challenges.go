@@ -17,12 +17,6 @@ const (
 	takenMargin     = 2 * time.Hour
 )
 
-// challengeRecord is a challenge, or the fact that it was taken.
-type challengeRecord struct {
-	Taken     bool          `json:"taken,omitempty"`
-	Challenge mfa.Challenge `json:"challenge"`
-}
-
 func challengeRow(id string) row     { return row{store.Challenges, id} }
 func challengeLock(id string) string { return "challenge:" + id }
 
@@ -40,7 +34,7 @@ func (s *Store) PutChallenge(ctx context.Context, c *mfa.Challenge) error {
 		if taken {
 			return mfa.ErrTaken
 		}
-		return w.put(challengeRow(c.ID), challengeRecord{Challenge: *c}, s.life(c.Expires, challengeMargin))
+		return w.put(challengeRow(c.ID), store.Challenge{Challenge: *c}, s.life(c.Expires, challengeMargin))
 	})
 }
 
@@ -48,7 +42,7 @@ func (s *Store) readChallenge(txn *badger.Txn, id string) (*mfa.Challenge, error
 	if !usable(id) {
 		return nil, mfa.ErrNotFound
 	}
-	var r challengeRecord
+	var r store.Challenge
 	if err := s.read(txn, challengeRow(id), &r); err != nil {
 		return nil, err
 	}
@@ -81,8 +75,7 @@ func (s *Store) TakeChallenge(ctx context.Context, id string) (*mfa.Challenge, e
 		if c, err = s.readChallenge(w.Txn, id); err != nil {
 			return err
 		}
-		fact := challengeRecord{Taken: true, Challenge: mfa.Challenge{ID: id, Expires: c.Expires}}
-		return w.put(challengeRow(id), fact, s.life(c.Expires, takenMargin))
+		return w.put(challengeRow(id), store.TakingOf(c), s.life(c.Expires, takenMargin))
 	})
 	if err != nil {
 		return nil, err

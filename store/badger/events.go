@@ -28,22 +28,6 @@ const (
 	forgetBytes = 48 << 10
 )
 
-// eventCount says how many events there ever were, and how the chain of them ends.
-type eventCount struct {
-	Count uint64 `json:"count"`
-	// Began is the number of the first event of the chain: those before it are older
-	// than the chain. 0: there is none yet.
-	Began uint64 `json:"began,omitempty"`
-	Head  string `json:"head,omitempty"`
-}
-
-// eventStart says where the kept events of the chain begin. It is a row of its own, so
-// that forgetting and appending do not come into each other's way.
-type eventStart struct {
-	First  uint64 `json:"first"`
-	Before string `json:"before,omitempty"`
-}
-
 var (
 	eventCountRow = row{store.Meta, "events"}
 	eventStartRow = row{store.Meta, "events_start"}

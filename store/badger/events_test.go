@@ -126,7 +126,7 @@ func TestStore_forget_removesOldEventsWithTheirIndexes(t *testing.T) {
 	}
 	// Numbers go on, or an event of an old time would take the place of another.
 	appendEvents(t, s, 1, now)
-	var count eventCount
+	var count store.EventCount
 	if err := s.view(ctx, func(txn *badger.Txn) error { return s.read(txn, eventCountRow, &count) }); err != nil || count.Count != n+1 {
 		t.Errorf("the count is %d, want %d (%v)", count.Count, n+1, err)
 	}

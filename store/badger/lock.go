@@ -2,11 +2,20 @@ package badger
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"hash/maphash"
 	"slices"
+	"time"
+
+	"github.com/secondgate/secondgate/mfa"
 )
 
-const stripes = 256
+const (
+	stripes = 256
+	// exclusiveWait is how long Exclusively waits for its turn.
+	exclusiveWait = 5 * time.Second
+)
 
 // locks lets changes to one user, challenge or counter wait for each other in
 // line. Badger alone would let one of them through and fail the others, and a
@@ -50,4 +59,24 @@ func (l *locks) unlock(held []int) {
 	for _, n := range held {
 		<-l.stripes[n]
 	}
+}
+
+// Exclusively implements mfa.Locks. The locks are their own: work that changes users must
+// not wait for itself.
+func (s *Store) Exclusively(ctx context.Context, name string, work func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, exclusiveWait)
+	defer cancel()
+	unlock, err := s.exclusive.lock(wait, name)
+	switch {
+	case err == nil:
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	default:
+		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
+	}
+	defer unlock()
+	return work(ctx)
 }

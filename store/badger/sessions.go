@@ -24,13 +24,6 @@ const (
 	batch = 64
 )
 
-// sessionRecord is a session, or the fact that it ended, which no compaction and
-// no older copy of the row turns back.
-type sessionRecord struct {
-	Ended   bool        `json:"ended,omitempty"`
-	Session mfa.Session `json:"session"`
-}
-
 func sessionRow(id mfa.SessionID) row { return row{store.Sessions, string(id)} }
 func sessionIndex(s *mfa.Session) []byte {
 	return []byte(sessionPrefix + string(s.User) + separator + string(s.ID))
@@ -41,7 +34,7 @@ func (s *Store) readSession(txn *badger.Txn, id mfa.SessionID) (*mfa.Session, er
 	if !usable(string(id)) {
 		return nil, mfa.ErrNotFound
 	}
-	var r sessionRecord
+	var r store.Session
 	if err := s.read(txn, sessionRow(id), &r); err != nil {
 		return nil, err
 	}
@@ -117,7 +110,7 @@ func (w *writing) putSession(session *mfa.Session) error {
 	if err := w.set(sessionIndex(session), nil, life); err != nil {
 		return err
 	}
-	return w.put(sessionRow(session.ID), sessionRecord{Session: *session}, life)
+	return w.put(sessionRow(session.ID), store.Session{Session: *session}, life)
 }
 
 // makeRoom ends the user's least recently seen sessions of the same kind until
@@ -143,15 +136,13 @@ func (w *writing) makeRoom(session *mfa.Session) error {
 	return nil
 }
 
-// endSession writes the fact; of the session only what is needed to keep it as
-// long as the token could be shown again.
+// endSession writes the fact in the place of the session.
 func (w *writing) endSession(session *mfa.Session) error {
 	w.announces(session.User)
 	if err := w.remove(sessionIndex(session)); err != nil {
 		return err
 	}
-	fact := sessionRecord{Ended: true, Session: mfa.Session{ID: session.ID, User: session.User, Expires: session.Expires}}
-	return w.put(sessionRow(session.ID), fact, w.s.life(session.Expires, endedMargin))
+	return w.put(sessionRow(session.ID), store.EndOf(session), w.s.life(session.Expires, endedMargin))
 }
 
 // owner returns whose session it is, to wait in that user's line.

@@ -79,6 +79,7 @@ type Store struct {
 	space      *space
 	doomed     doomed
 	locks      *locks
+	exclusive  *locks // of Exclusively
 	keepEvents time.Duration
 	appending  chan struct{} // holds whoever appends events
 	verifyWait time.Duration
@@ -131,7 +132,7 @@ func open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, markerPath: o.Marker, codec: store.NewCodec(o.Keys), log: o.Logger, now: o.Now,
-		space: newSpace(dir, o.MinFree), locks: newLocks(), keepEvents: o.KeepEvents,
+		space: newSpace(dir, o.MinFree), locks: newLocks(), exclusive: newLocks(), keepEvents: o.KeepEvents,
 		appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
 	}
 	if s.keepEvents == 0 {
@@ -446,6 +447,10 @@ func (s *Store) close() error {
 	}
 	return nil
 }
+
+// InStep implements mfa.Changes. Whoever else changes something does it through this
+// store: nobody else can open the folder.
+func (s *Store) InStep() bool { return true }
 
 // OnChange implements mfa.Changes.
 func (s *Store) OnChange(fn func(mfa.UserID)) {

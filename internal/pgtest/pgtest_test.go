@@ -1,0 +1,48 @@
+package pgtest_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/secondgate/secondgate/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func exec(t *testing.T, url, statement string) error {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close(context.Background()) }()
+	_, err = c.Exec(context.Background(), statement)
+	return err
+}
+
+func TestDatabase_eachIsEmpty(t *testing.T) {
+	for range 2 {
+		if err := exec(t, pgtest.Database(t), "CREATE TABLE x (n int)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestServer_keepsWhatWasWrittenBeforeItWasKilled(t *testing.T) {
+	s := pgtest.Start(t)
+	url := s.URL("postgres")
+	if err := exec(t, url, "CREATE TABLE x (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill(t)
+	if err := exec(t, url, "SELECT 1"); err == nil {
+		t.Error("it answers though it was killed")
+	}
+	s.Restart(t)
+	if err := exec(t, url, "SELECT n FROM x"); err != nil {
+		t.Error(err)
+	}
+}
