@@ -60,7 +60,8 @@ var allowed = map[string][]string{
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
 	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"store/storetest": {"mfa"},
+	"store/archive":   {"internal/seal", "store"},
+	"store/storetest": {"mfa", "store"},
 
 	"sender":         {"mfa", "golang.org/x/text"},
 	"sender/log":     {"mfa"},
