@@ -60,7 +60,9 @@ var allowed = map[string][]string{
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
 	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"store/storetest": {"mfa"},
+	"store/archive":   {"internal/seal", "store", "github.com/klauspost/compress"},
+	"store/transfer":  {"mfa", "store", "store/archive"},
+	"store/storetest": {"mfa", "store"},
 
 	"sender":         {"mfa", "golang.org/x/text"},
 	"sender/log":     {"mfa"},
@@ -95,6 +97,7 @@ var owned = map[string][]string{
 	"github.com/hashicorp/golang-lru/v2":  {"session"},
 	"github.com/dgraph-io/badger/v4":      {"store/badger"},
 	"github.com/boombuler/barcode":        {"internal/qr"},
+	"github.com/klauspost/compress":       {"store/archive"},
 	"github.com/jackc/pgx/v5":             {"internal/pgtest", "store/postgres"},
 	"github.com/pressly/goose/v3":         {"store/postgres"},
 	"github.com/wneessen/go-mail":         {"sender/smtp"},
