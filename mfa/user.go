@@ -79,8 +79,11 @@ type User struct {
 
 	Created     time.Time `json:"created"`
 	FirstSignIn time.Time `json:"first_sign_in,omitzero"` // zero: the next sign-in is a registration (rule B7)
-	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
-	LastHost    string    `json:"last_host,omitempty"` // of the last sign-in
+	// Imported is when the user came from another system; zero: they did not. Their first
+	// sign-in here is no registration.
+	Imported   time.Time `json:"imported,omitzero"`
+	LastSignIn time.Time `json:"last_sign_in,omitzero"`
+	LastHost   string    `json:"last_host,omitempty"` // of the last sign-in
 	// Language is that of the last sign-in, for letters that no page asks for.
 	Language string `json:"language,omitempty"`
 
@@ -143,6 +146,8 @@ type Credential struct {
 	// Step is the newest time step that was accepted of an authenticator app; a
 	// step at or before it is a replay (RFC 6238 §5.2).
 	Step int64 `json:"step,omitempty"`
+	// Digits is how many an authenticator app's codes have; 0: six.
+	Digits int `json:"digits,omitempty"`
 	// Left counts the unused backup codes.
 	Left int `json:"left,omitempty"`
 }
