@@ -239,6 +239,7 @@ type Held struct {
 	RPID     string
 	Address  string
 	Left     int
+	Digits   int // of an app's codes; 0: six
 	LastUsed time.Time
 }
 
@@ -273,7 +274,7 @@ func (u *User) AsSubject() *Subject {
 		s.Email = u.Email
 	}
 	for _, c := range u.Credentials {
-		s.Held = append(s.Held, Held{ID: c.ID, Kind: c.Kind, RPID: c.RPID, Address: c.Address, Left: c.Left, LastUsed: c.LastUsed})
+		s.Held = append(s.Held, Held{ID: c.ID, Kind: c.Kind, RPID: c.RPID, Address: c.Address, Left: c.Left, Digits: c.Digits, LastUsed: c.LastUsed})
 	}
 	return s
 }
