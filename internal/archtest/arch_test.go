@@ -81,6 +81,7 @@ var allowed = map[string][]string{
 	"internal/web":       {},
 
 	"e2e":                     {},
+	"e2e/scale":               {},
 	"docs/examples/assertion": {},
 }
 
