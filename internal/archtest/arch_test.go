@@ -98,6 +98,7 @@ var allowed = map[string][]string{
 	"internal/web":        {},
 
 	"e2e":                     {},
+	"e2e/scale":               {},
 	"docs/examples/assertion": {},
 }
 
