@@ -250,28 +250,28 @@ func (f figures) worst(step string) time.Duration {
 	return slices.Max(f[step])
 }
 
-// inTurns measures both, round by round in turns and each second round the other way
-// round, so that what else happens on the machine falls on both.
-func inTurns(t testing.TB, small, large *world, part float64) (ofSmall, ofLarge figures) {
+// inTurns measures all of them, round by round in turns and each second round the other way
+// round, so that what else happens on the machine falls on all.
+func inTurns(t testing.TB, part float64, worlds ...*world) []figures {
 	t.Helper()
-	ofSmall, ofLarge = make(figures), make(figures)
+	of := make([]figures, len(worlds))
+	for i := range of {
+		of[i] = make(figures)
+	}
 	for number, s := range allSeries {
 		rounds := max(3, int(float64(s.rounds)*part))
 		for r := range rounds {
-			pair := []struct {
-				w *world
-				f figures
-			}{{small, ofSmall}, {large, ofLarge}}
-			if r%2 == 1 {
-				slices.Reverse(pair)
-			}
-			for _, p := range pair {
-				err := s.run(p.w, number, r, rounds, func(step string, took time.Duration) { p.f[step] = append(p.f[step], took) })
+			for turn := range worlds {
+				i := turn
+				if r%2 == 1 {
+					i = len(worlds) - 1 - turn
+				}
+				err := s.run(worlds[i], number, r, rounds, func(step string, took time.Duration) { of[i][step] = append(of[i][step], took) })
 				if err != nil {
-					t.Fatalf("%d users, series %d, round %d: %v", p.w.users, number, r, err)
+					t.Fatalf("%d users, series %d, round %d: %v", worlds[i].users, number, r, err)
 				}
 			}
 		}
 	}
-	return ofSmall, ofLarge
+	return of
 }

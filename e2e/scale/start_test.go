@@ -102,9 +102,9 @@ func tellStarts(t *testing.T, small, large []start) (ofSmall, ofLarge time.Durat
 		return strings.Join(all, ", ")
 	}
 	a, b := median(small), median(large)
-	t.Logf("=> | start, to the first answer | %s | %s | | %.2f |", short(a.took), short(b.took), float64(b.took)/float64(a.took))
+	say(t, "| start, to the first answer | %s | %s | | %.2f |", short(a.took), short(b.took), float64(b.took)/float64(a.took))
 	mib := func(s start) string { return fmt.Sprintf("%d (%d)", s.resident, s.anonymous) }
-	t.Logf("=> | … resident two seconds later, MiB (of it anonymous) | %s | %s | | |", each(small, mib), each(large, mib))
+	say(t, "| … resident two seconds later, MiB (of it anonymous) | %s | %s | | |", each(small, mib), each(large, mib))
 	return a.took, b.took
 }
 
