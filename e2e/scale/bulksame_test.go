@@ -11,7 +11,7 @@ import (
 // measured on something that never is.
 func TestBulk_writesWhatTheStoreWrites(t *testing.T) {
 	const users = 300
-	server, dir := bigServer(t), t.TempDir()
+	server, dir := bigServer(t), folder(t)
 	c := newCrowd(t, newHasher(t), crowdPath(dir))
 	fillDatabase(t, server, c, dir, users)
 	copied := openDatabase(t, filepath.Join(dir, databaseOf(users)))

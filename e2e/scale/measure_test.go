@@ -46,7 +46,7 @@ const (
 	stepSearch   = "list: search, three letters"
 	stepAddress  = "list: search, an address"
 	stepList     = "list: everybody"
-	stepListBack = "list: … behind nine tenths"
+	stepListBack = "list: … behind a fifth of all"
 	stepNone     = "list: no factor"
 	stepDisabled = "list: disabled"
 	stepMembers  = "list: an organization with a domain"
@@ -219,10 +219,10 @@ func (w *world) administrates(number, r, rounds int, told func(string, time.Dura
 
 func third[T, U any](_ T, _ U, err error) error { return err }
 
-// seekLate finds the cursor behind which a tenth of all names stand. There is no way but to
+// seekLate finds the cursor behind a fifth of all names. There is no way but to
 // go there; the pages are as large as the store gives them.
 func (w *world) seekLate() error {
-	for seen := 0; seen < w.users*9/10; {
+	for seen := 0; seen < w.users/5; {
 		page, next, err := w.store.ListUsers(context.Background(), mfa.UserQuery{}, w.late, 400)
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ var (
 // sixth use on, with statistics and, as after a restore, without.
 func TestPlans(t *testing.T) {
 	hasher := newHasher(t)
-	server, dir := bigServer(t), t.TempDir()
+	server, dir := bigServer(t), folder(t)
 	c := newCrowd(t, hasher, crowdPath(dir))
 	// A bulk load is not looked at before somebody asks.
 	server.Set(t, map[string]string{"autovacuum": "off"})

@@ -22,7 +22,8 @@ func TestScale_Postgres(t *testing.T) {
 		t.Skip("-scalestore badger")
 	}
 	hasher := newHasher(t)
-	server, dir := bigServer(t), t.TempDir()
+	dir := folder(t)
+	server := bigServer(t)
 	c := newCrowd(t, hasher, crowdPath(dir))
 	for _, users := range []int{few, *scale} {
 		fillDatabase(t, server, c, dir, users)
@@ -60,7 +61,12 @@ func TestStart_Postgres(t *testing.T) {
 // bigServer is a server with more memory than those of other tests.
 func bigServer(t testing.TB) *pgtest.Server {
 	t.Helper()
-	s := pgtest.Start(t)
+	var s *pgtest.Server
+	if *keep == "" {
+		s = pgtest.Start(t)
+	} else {
+		s = pgtest.StartIn(t, filepath.Join(*keep, "postgresql"))
+	}
 	s.Set(t, map[string]string{"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min"})
 	s.Restart(t)
 	return s
@@ -71,18 +77,32 @@ func databaseOf(users int) string { return fmt.Sprintf("users_%d", users) }
 // fillDatabase makes a database with that many users. Nothing waits for the disk meanwhile.
 func fillDatabase(t testing.TB, server *pgtest.Server, c *crowd, dir string, users int) {
 	t.Helper()
+	done := filepath.Join(dir, databaseOf(users), "done")
+	if _, err := os.Stat(done); err == nil {
+		at(t, server, dir, users)
+		return
+	}
 	where := makeDatabase(t, server, dir, users)
 	server.Set(t, map[string]string{"fsync": "off"})
 	ok(t, openDatabase(t, where).Close()) // it makes the tables
 	fillBulk(t, c, server.URL(databaseOf(users)), keysOf(t, where), users)
 	server.Set(t, map[string]string{"fsync": "on"})
+	server.Exec(t, "CHECKPOINT")
+	ok(t, os.WriteFile(done, nil, 0o600))
 }
 
 // makeDatabase makes an empty one, and the folder that has its address and keys.
 func makeDatabase(t testing.TB, server *pgtest.Server, dir string, users int) string {
 	t.Helper()
+	server.Exec(t, "DROP DATABASE IF EXISTS "+databaseOf(users)) // of a run that was cut short
 	server.Exec(t, "CREATE DATABASE "+databaseOf(users))
-	where := filepath.Join(dir, databaseOf(users))
+	return at(t, server, dir, users)
+}
+
+// at notes where the server is now.
+func at(t testing.TB, server *pgtest.Server, dir string, users int) (where string) {
+	t.Helper()
+	where = filepath.Join(dir, databaseOf(users))
 	ok(t, os.MkdirAll(where, 0o700))
 	ok(t, os.WriteFile(filepath.Join(where, "url"), []byte(server.URL(databaseOf(users))), 0o600))
 	return where

@@ -56,7 +56,7 @@ func startOnce(t *testing.T, child, where string) start {
 // opened at began.
 func answer(t *testing.T, s mfa.Store, c *crowd, began time.Time) {
 	t.Helper()
-	m, err := session.New(session.Config{Store: s, Keys: []session.Key{{ID: "k", Secret: make([]byte, 32)}}, Issuer: "scale"})
+	m, err := session.New(session.Config{Store: s, Keys: []session.Key{{ID: "k", Secret: make([]byte, 32)}}, Issuer: "scale", Idle: 12 * time.Hour})
 	ok(t, err)
 	token, err := m.Issue(c.session(7))
 	ok(t, err)

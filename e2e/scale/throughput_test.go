@@ -17,7 +17,7 @@ func TestThroughput(t *testing.T) {
 		t.Skip("-scalestore badger")
 	}
 	hasher := newHasher(t)
-	server, dir := bigServer(t), t.TempDir()
+	server, dir := bigServer(t), folder(t)
 	c := newCrowd(t, hasher, crowdPath(dir))
 	users := min(*scale, 20_000)
 	fillDatabase(t, server, c, dir, users)
