@@ -134,8 +134,9 @@ func TestTouch_writesNoIndex(t *testing.T) {
 		all = number(t, o.URL, `SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'sessions'`)
 		hot = number(t, o.URL, `SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'`)
 	}
-	if all != 4*n || hot < all*9/10 {
-		t.Errorf("of %d changes %d wrote no index, want nine tenths at least", all, hot)
+	t.Logf("of %d changes %d wrote no index", all, hot)
+	if all != 4*n || hot < all*99/100 {
+		t.Errorf("of %d changes %d wrote no index, want all of them", all, hot)
 	}
 }
 
