@@ -42,6 +42,7 @@ race:
 e2e: ## the whole gateway from outside, as a process of its own, and every page in a browser
 	$(GO) test -timeout 20m -count 1 -run '^TestPages_AreAccessible$$' ./pages
 	$(GO) test -timeout 40m ./e2e
+	$(GO) test -timeout 20m -count 1 ./e2e/scale
 
 xcaddy: ## builds the module into a plain Caddy, as xcaddy does, and runs the example
 	$(GO) test -timeout 10m -count 1 -run '^TestXcaddy$$' ./caddymodule -xcaddy
