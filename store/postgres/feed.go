@@ -113,6 +113,9 @@ func signal(c chan struct{}) {
 	}
 }
 
+// InStep implements mfa.Changes.
+func (s *Store) InStep() bool { return s.db.feed.inStep() }
+
 // inStep reports whether this node knows what others changed up to a moment ago. It
 // allocates nothing and takes no lock.
 func (f *feed) inStep() bool { return time.Since(*f.seen.Load()) < inStepFor }
@@ -201,19 +204,18 @@ func (f *feed) look(ctx context.Context) error {
 	return nil
 }
 
-// announce has the listeners told what others changed. This node's own changes were
-// announced when they were made.
+// announce has the listeners told what others changed. What this node changed of users was
+// announced when it was done; the rest is rare, and said again.
 func (f *feed) announce(page []change) {
 	for _, c := range page {
-		if c.node == f.node {
-			continue
-		}
 		switch c.kind {
-		case kindUser:
-			f.told.users.soon(c.user)
-		case kindPolicy:
+		case changeUser:
+			if c.node != f.node {
+				f.told.users.soon(c.user)
+			}
+		case changePolicy:
 			f.told.policy.soon("")
-		case kindKeys:
+		case changeKeys:
 			f.told.keys.soon("")
 		default: // of a newer version
 			f.told.everything()

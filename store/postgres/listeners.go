@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/secondgate/secondgate/mfa"
 )
 
 // maxPending is how many different changes a listener may be behind before it is told
@@ -14,6 +16,23 @@ const maxPending = 10_000
 
 // told are those who want to know what changes.
 type told struct{ users, policy, keys listeners }
+
+// OnChange implements mfa.Changes.
+func (s *Store) OnChange(fn func(mfa.UserID)) {
+	s.db.told.users.add(func(user string) { fn(mfa.UserID(user)) })
+}
+
+// OnOrganizationChange implements mfa.Organizations.
+func (s *Store) OnOrganizationChange(fn func()) (remove func()) {
+	return s.db.told.policy.add(func(string) { fn() })
+}
+
+// OnKeysChange registers a function that is called when the key set may have changed, on
+// this node or another one: what Vault reads then is the newest. It is called by a goroutine
+// of its own. The function returned takes it away again.
+func (d *DB) OnKeysChange(fn func()) (remove func()) {
+	return d.told.keys.add(func(string) { fn() })
+}
 
 func newTold(logger *slog.Logger) *told {
 	return &told{listeners{log: logger}, listeners{log: logger}, listeners{log: logger}}

@@ -21,11 +21,11 @@ const (
 	maxGaps = 4096
 )
 
-// Kinds of changes.
+// What a row says of.
 const (
-	kindUser   = "user"
-	kindPolicy = "policy" // or organizations
-	kindKeys   = "keys"
+	changeUser   = "user"
+	changePolicy = "policy" // or organizations
+	changeKeys   = "keys"
 )
 
 // change is one row.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -32,10 +31,10 @@ const (
 
 var errLockLost = errors.New("the lock was lost: the database does not answer on the connection that holds it")
 
-// locks are rows of table locks. Each is held by a transaction that does nothing else, on
+// exclusive keeps locks that hold over all nodes: rows of table locks. Each is held by a transaction that does nothing else, on
 // a connection of a small pool of their own: work uses the store, and with all of the
 // store's connections held by those who wait for a lock nobody would ever go on.
-type locks struct {
+type exclusive struct {
 	pool *pgxpool.Pool
 	log  *slog.Logger
 
@@ -50,17 +49,17 @@ type line struct {
 	in   int // who stand in it, the first included
 }
 
-func newLocks(pool *pgxpool.Pool, logger *slog.Logger) (*locks, error) {
+func newExclusive(pool *pgxpool.Pool, logger *slog.Logger) (*exclusive, error) {
 	own, err := smallPool(pool, lockConns)
 	if err != nil {
 		return nil, fmt.Errorf("preparing locks: %w", err)
 	}
-	return &locks{pool: own, log: logger, lines: make(map[string]*line)}, nil
+	return &exclusive{pool: own, log: logger, lines: make(map[string]*line)}, nil
 }
 
-func (l *locks) close() { l.pool.Close() }
+func (l *exclusive) close() { l.pool.Close() }
 
-// exclusively is mfa.Locks.Exclusively.
+// Exclusively implements mfa.Locks.
 //
 // A lock of a database is a promise with an end. The server lets go of it when the
 // connection breaks, or says nothing for ten seconds; the node asks each second, and ends
@@ -68,7 +67,11 @@ func (l *locks) close() { l.pool.Close() }
 // heeds its context, and work that does not, or a process that stands still for longer in
 // the middle of it, may meet its successor. Whatever must not happen twice is therefore
 // still checked in the write that does it.
-func (l *locks) exclusively(ctx context.Context, name string, work func(context.Context) error) error {
+func (s *Store) Exclusively(ctx context.Context, name string, work func(context.Context) error) error {
+	return s.db.exclusive.run(ctx, name, work)
+}
+
+func (l *exclusive) run(ctx context.Context, name string, work func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -98,21 +101,18 @@ func (l *locks) exclusively(ctx context.Context, name string, work func(context.
 }
 
 // refused says why the lock could not be had.
-func (l *locks) refused(ctx, wait context.Context, name string, err error) error {
-	var said *pgconn.PgError
+func (l *exclusive) refused(ctx, wait context.Context, name string, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case wait.Err() != nil,
-		// Lock not available, statement timeout; deadlock, or a transaction that could not be put in order
-		// with others, on engines that answer that.
-		errors.As(err, &said) && slices.Contains([]string{"55P03", "57014", "40P01", "40001"}, said.Code):
+		slices.Contains([]string{codeLockTimeout, codeCanceled, codeDeadlock, codeSerialization}, codeOf(err)):
 		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
 	}
 	return fmt.Errorf("taking the lock %s: %w", name, err)
 }
 
-func (l *locks) standInLine(ctx context.Context, name string) (leave func(), err error) {
+func (l *exclusive) standInLine(ctx context.Context, name string) (leave func(), err error) {
 	l.mu.Lock()
 	at := l.lines[name]
 	if at == nil {
@@ -146,7 +146,7 @@ type held struct {
 }
 
 // take waits for the row of that name, and makes it where there is none.
-func (l *locks) take(ctx context.Context, name string) (*held, error) {
+func (l *exclusive) take(ctx context.Context, name string) (*held, error) {
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,8 @@ func (h *held) begin(ctx context.Context, name string) error {
 	if end, ok := ctx.Deadline(); ok {
 		left = time.Until(end)
 	}
-	_, err = tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)",
+	_, err = tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true),
+		set_config('idle_in_transaction_session_timeout', $2, true)`,
 		milliseconds(max(time.Millisecond, left-50*time.Millisecond)), milliseconds(lockOrphan))
 	if err == nil {
 		err = tx.QueryRow(ctx, "SELECT name FROM locks WHERE name = $1 FOR UPDATE", name).Scan(&name)

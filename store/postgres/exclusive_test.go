@@ -16,9 +16,9 @@ import (
 	"github.com/secondgate/secondgate/mfa"
 )
 
-func newTestLocks(t *testing.T, pool *pgxpool.Pool) *locks {
+func newTestLocks(t *testing.T, pool *pgxpool.Pool) *exclusive {
 	t.Helper()
-	l, err := newLocks(pool, slog.New(slog.DiscardHandler))
+	l, err := newExclusive(pool, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,12 +29,12 @@ func newTestLocks(t *testing.T, pool *pgxpool.Pool) *locks {
 // Two nodes, each with many who want the same lock: one of all of them at a time.
 func TestExclusively_oneAtATimeOnAllNodes(t *testing.T) {
 	at := tables(t, pgtest.Database(t))
-	nodes := []*locks{newTestLocks(t, poolOf(t, at)), newTestLocks(t, poolOf(t, at))}
+	nodes := []*exclusive{newTestLocks(t, poolOf(t, at)), newTestLocks(t, poolOf(t, at))}
 	var in, most, done atomic.Int32
 	var tasks sync.WaitGroup
 	for i := range 40 {
 		tasks.Go(func() {
-			err := nodes[i%2].exclusively(context.Background(), "roles", func(context.Context) error {
+			err := nodes[i%2].run(context.Background(), "roles", func(context.Context) error {
 				most.Store(max(most.Load(), in.Add(1)))
 				time.Sleep(2 * time.Millisecond)
 				in.Add(-1)
@@ -73,7 +73,7 @@ func TestExclusively_neverTakesTheConnectionsOfWork(t *testing.T) {
 			var tasks sync.WaitGroup
 			for i := range 50 {
 				tasks.Go(func() {
-					err := l.exclusively(context.Background(), fmt.Sprint("n", i%names), func(ctx context.Context) error {
+					err := l.run(context.Background(), fmt.Sprint("n", i%names), func(ctx context.Context) error {
 						_, err := pool.Exec(ctx, "SELECT pg_sleep(0.001)")
 						return err
 					})
@@ -104,7 +104,7 @@ func TestExclusively_cutInTheMiddle(t *testing.T) {
 			inside, result := make(chan struct{}), make(chan error, 1)
 			var lost atomic.Bool
 			go func() {
-				result <- cut.exclusively(context.Background(), "roles", func(ctx context.Context) error {
+				result <- cut.run(context.Background(), "roles", func(ctx context.Context) error {
 					close(inside)
 					<-ctx.Done()
 					lost.Store(true)
@@ -121,7 +121,7 @@ func TestExclusively_cutInTheMiddle(t *testing.T) {
 				t.Error(err)
 			}
 			eventually(t, "another node has the lock", func() bool {
-				return other.exclusively(context.Background(), "roles", func(context.Context) error { return nil }) == nil
+				return other.run(context.Background(), "roles", func(context.Context) error { return nil }) == nil
 			})
 		})
 	}
@@ -138,11 +138,11 @@ func TestExclusively_theServerLetsGoOfANodeThatIsGone(t *testing.T) {
 	}
 	defer h.conn.Release()
 	none := func(context.Context) error { return nil }
-	if err := b.exclusively(context.Background(), "roles", none); !errors.Is(err, mfa.ErrBusy) {
+	if err := b.run(context.Background(), "roles", none); !errors.Is(err, mfa.ErrBusy) {
 		t.Fatalf("while it is held: %v", err)
 	}
 	took := eventually(t, "the other one has it", func() bool {
-		return b.exclusively(context.Background(), "roles", none) == nil
+		return b.run(context.Background(), "roles", none) == nil
 	})
 	t.Logf("free %v after the first wait", took)
 }
@@ -154,7 +154,7 @@ func TestExclusively_isKeptAlive(t *testing.T) {
 	}
 	at := tables(t, pgtest.Database(t))
 	l := newTestLocks(t, poolOf(t, at))
-	err := l.exclusively(context.Background(), "roles", func(ctx context.Context) error {
+	err := l.run(context.Background(), "roles", func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -172,7 +172,7 @@ func TestExclusively_noDatabaseIsNoLock(t *testing.T) {
 	p, behind := newProxy(t, at)
 	l := newTestLocks(t, poolOf(t, behind))
 	p.set(refusing)
-	err := l.exclusively(context.Background(), "roles", func(context.Context) error {
+	err := l.run(context.Background(), "roles", func(context.Context) error {
 		t.Error("work ran")
 		return nil
 	})
