@@ -57,8 +57,6 @@ var allowed = map[string][]string{
 	"identity/proxied": {"mfa"},
 	"identity/local":   {"internal/oldhash", "internal/seal", "mfa", "golang.org/x/text"},
 
-	"moving": {"mfa", "go.yaml.in/yaml/v3"},
-
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
 	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
@@ -72,20 +70,22 @@ var allowed = map[string][]string{
 	"sender/twilio":  {"internal/outbound", "internal/quote", "mfa"},
 	"sender/webhook": {"internal/outbound", "mfa"},
 
-	"internal/archtest":  {},
-	"internal/clock":     {},
-	"internal/oidctest":  {},
-	"internal/oldhash":   {"github.com/go-crypt/crypt"},
-	"internal/outbound":  {},
-	"internal/qr":        {"github.com/boombuler/barcode"},
-	"internal/quote":     {},
-	"internal/related":   {"golang.org/x/net/publicsuffix"},
-	"internal/seal":      {"golang.org/x/crypto"},
-	"internal/pgtest":    {"github.com/jackc/pgx/v5"},
-	"internal/slapdtest": {"github.com/go-ldap/ldap/v3"},
-	"internal/web":       {},
+	"internal/archtest":   {},
+	"internal/clock":      {},
+	"internal/oidctest":   {},
+	"internal/oldhash":    {"github.com/go-crypt/crypt"},
+	"internal/outbound":   {},
+	"internal/qr":         {"github.com/boombuler/barcode"},
+	"internal/quote":      {},
+	"internal/related":    {"golang.org/x/net/publicsuffix"},
+	"internal/seal":       {"golang.org/x/crypto"},
+	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
+	"internal/slapdtest":  {"github.com/go-ldap/ldap/v3"},
+	"internal/web":        {},
+	"internal/faultproxy": {},
 
 	"e2e":                     {},
+	"e2e/scale":               {},
 	"docs/examples/assertion": {},
 }
 
