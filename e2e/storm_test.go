@@ -255,7 +255,7 @@ func (s *storm) openCopy() (mfa.Store, func()) {
 	if err := os.Chmod(copied+".keys.json", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := seal.LoadKeys(copied + ".keys.json")
+	keys, err := seal.OpenKeys(context.Background(), seal.FileVault(copied + ".keys.json"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
