@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/secondgate/secondgate/mfa"
 )
 
 // Away reports whether the error says no more than that the database cannot be reached
@@ -33,7 +35,7 @@ func Away(err error) bool {
 		return true
 	}
 	for _, known := range []error{
-		context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		mfa.ErrBusy, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
 	} {
 		if errors.Is(err, known) {
