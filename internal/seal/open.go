@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -49,6 +50,20 @@ func CreateKeys(ctx context.Context, vault Vault, master *Master) (*Keyset, erro
 		return nil, err // it says what it was doing
 	}
 	return ks, nil
+}
+
+// OpenOrCreateKeys is OpenKeys, or CreateKeys where there are none yet. The caller knows that
+// there is no store yet either. Of several nodes that make some at once, all get the same.
+func OpenOrCreateKeys(ctx context.Context, vault Vault, master *Master) (*Keyset, error) {
+	ks, err := OpenKeys(ctx, vault, master)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ks, err
+	}
+	ks, err = CreateKeys(ctx, vault, master)
+	if errors.Is(err, ErrReplaced) {
+		return OpenKeys(ctx, vault, master)
+	}
+	return ks, err
 }
 
 // readState reads and opens what is in the vault.

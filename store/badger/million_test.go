@@ -2,10 +2,8 @@ package badger
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -119,11 +117,7 @@ func TestLists_ofManyUsers(t *testing.T) {
 
 func listPart(t *testing.T, dir, part string) {
 	n := *listUsers
-	vault := seal.FileVault(filepath.Join(dir, "keys"))
-	keys, err := seal.OpenKeys(ctx, vault, nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		keys, err = seal.CreateKeys(ctx, vault, nil)
-	}
+	keys, err := seal.OpenOrCreateKeys(ctx, seal.FileVault(filepath.Join(dir, "keys")), nil)
 	ok(t, err)
 	o := Options{Dir: filepath.Join(dir, "store"), Keys: keys}
 	if part == "fill" {
