@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -63,9 +62,6 @@ type Config struct {
 type Gate struct {
 	cfg Config
 	now func() time.Time
-	// roles makes sure that of two administrators who take each other's role away one
-	// stays.
-	roles sync.Mutex
 	// letters is how the letters of campaigns fare.
 	letters outage
 	walks   walks

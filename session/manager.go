@@ -15,6 +15,8 @@ import (
 const (
 	// recheck is how old what was loaded may be before the store is asked again.
 	recheck = 30 * time.Second
+	// recheckAlone is the same while this node does not hear of what others change.
+	recheckAlone = 10 * time.Second
 	// storeDown is how old it may be while the store cannot be asked.
 	storeDown = 60 * time.Second
 	// flushEvery is how often last-seen times are written, and so how much later
@@ -66,6 +68,7 @@ type Manager struct {
 	cache  *cache
 	tokens *cache // of app tokens, so that they and sessions do not push each other out
 	epochs *epochs
+	down   outage
 
 	closing sync.Once
 	stop    chan struct{}
@@ -156,6 +159,9 @@ func (m *Manager) hit(c *cache, e *entry, now time.Time, idle time.Duration) *Vi
 	if !e.epoch.holds() || age < 0 || age >= recheck || e.session.Over(now) {
 		return nil
 	}
+	if age >= recheckAlone && !m.store.InStep() {
+		return nil
+	}
 	within, moved := e.see(now, idle)
 	if !within {
 		return nil
@@ -185,10 +191,14 @@ func (m *Manager) loadWith(ctx context.Context, ring *ring, old *entry, token, s
 	if err != nil {
 		return nil, err
 	}
+	if v := m.during(old, scope, now, m.idle); v != nil {
+		return v, nil
+	}
 	// The epoch is read before the records: a change that comes in between makes
 	// the entry void instead of being missed.
 	epoch := m.epochs.of(mfa.UserID(c.User))
 	v, err := m.records(ctx, c)
+	m.down.note(ctx, err, m.now())
 	switch {
 	case err == nil:
 	case errors.Is(err, mfa.ErrNoSession):
@@ -196,7 +206,10 @@ func (m *Manager) loadWith(ctx context.Context, ring *ring, old *entry, token, s
 		m.cache.remove(token)
 		return nil, err
 	default:
-		return m.outage(old, scope, now, m.idle, err)
+		if v := m.goesOn(old, scope, now, m.idle); v != nil {
+			return v, nil
+		}
+		return nil, err
 	}
 	s := v.Session
 	if !s.Complete || s.Scope != scope || s.Over(now) {
@@ -222,21 +235,6 @@ func (m *Manager) loadWith(ctx context.Context, ring *ring, old *entry, token, s
 	e.ring = ring
 	m.cache.add(e)
 	return &e.view, nil
-}
-
-// outage answers while the store cannot be asked: a session that was loaded
-// less than a minute ago goes on, unless something of its user has changed.
-func (m *Manager) outage(old *entry, scope string, now time.Time, idle time.Duration, cause error) (*View, error) {
-	if old == nil || old.scope != scope || !old.epoch.holds() || old.session.Over(now) {
-		return nil, cause
-	}
-	if age := now.Sub(old.loaded); age < 0 || age >= storeDown {
-		return nil, cause
-	}
-	if within, _ := old.see(now, idle); !within {
-		return nil, cause
-	}
-	return &old.stale, nil
 }
 
 // VerifyHalfDone is Verify for half-done sign-ins. It asks the store each time.
@@ -287,6 +285,10 @@ func (m *Manager) records(ctx context.Context, c *claims) (*View, error) {
 	}
 	return &View{Session: s, Subject: u.AsSubject()}, nil
 }
+
+// InStep reports whether this node hears of what other nodes change. While it does not, it
+// cannot say that a proof still stands which was fresh a moment ago.
+func (m *Manager) InStep() bool { return m.store.InStep() }
 
 // Forget makes every verified session of the user be looked up anew, as a
 // committed change does.
