@@ -121,10 +121,6 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 			return nil, err
 		}
 		ps := sv.(*pooledStore)
-		if err := useMaster(ps.keys.Keyset, s, logger); err != nil {
-			_, closeErr := pool.Delete(key.place)
-			return nil, errors.Join(err, closeErr)
-		}
 		ps.keys.lives(key.absolute)
 		m, err := session.New(session.Config{
 			Store: ps.store, Keys: derivedKeys(ps.keys.Keyset, forTokens), Issuer: "secondgate",
@@ -142,7 +138,12 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 	if err != nil {
 		return nil, err
 	}
-	return v.(*pooledSessions), nil
+	p := v.(*pooledSessions)
+	if err := useMaster(p.store.keys.Keyset, s, logger); err != nil {
+		_, closeErr := pool.Delete(key)
+		return nil, errors.Join(err, closeErr)
+	}
+	return p, nil
 }
 
 // errGone says that a request came so late that its store is closed.
