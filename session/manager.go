@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -30,12 +31,6 @@ type Store interface {
 	mfa.Users
 	mfa.Sessions
 	mfa.Changes
-}
-
-// Key signs tokens. It is bound to HS256 and to its ID.
-type Key struct {
-	ID     string
-	Secret []byte // 32 bytes
 }
 
 // Config is what a Manager is made of. Every field without a note is required.
@@ -64,8 +59,7 @@ type View struct {
 // Manager issues and verifies tokens. It is safe for concurrent use.
 type Manager struct {
 	store    Store
-	keys     map[string][]byte
-	signing  string // ID of the key that signs
+	ring     atomic.Pointer[ring]
 	issuer   string
 	idle     time.Duration
 	absolute time.Duration
@@ -85,7 +79,7 @@ type Manager struct {
 // writing last-seen times. Close stops it.
 func New(cfg Config) (*Manager, error) {
 	m := &Manager{
-		store: cfg.Store, keys: make(map[string][]byte, len(cfg.Keys)), issuer: cfg.Issuer,
+		store: cfg.Store, issuer: cfg.Issuer,
 		idle: cfg.Idle, absolute: cfg.Absolute, now: cfg.Now, epochs: newEpochs(),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -94,18 +88,14 @@ func New(cfg Config) (*Manager, error) {
 		return nil, errors.New("making a session manager: no store")
 	case cfg.Issuer == "":
 		return nil, errors.New("making a session manager: no issuer")
-	case len(cfg.Keys) == 0:
-		return nil, errors.New("making a session manager: no key")
 	case cfg.Idle < 0 || cfg.Absolute < 0 || cfg.CacheSize < 0:
 		return nil, errors.New("making a session manager: a limit is negative")
 	}
-	for _, k := range cfg.Keys {
-		if _, twice := m.keys[k.ID]; k.ID == "" || twice || len(k.Secret) != keySize {
-			return nil, fmt.Errorf("making a session manager: key %q: IDs are unique and secrets of %d bytes", k.ID, keySize)
-		}
-		m.keys[k.ID] = append([]byte(nil), k.Secret...)
+	r, err := newRing(cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("making a session manager: %w", err)
 	}
-	m.signing = cfg.Keys[0].ID
+	m.ring.Store(r)
 	if m.idle == 0 {
 		m.idle = time.Hour
 	}
@@ -119,7 +109,6 @@ func New(cfg Config) (*Manager, error) {
 	if size == 0 {
 		size = 10_000
 	}
-	var err error
 	if m.cache, err = newCache(size); err != nil {
 		return nil, fmt.Errorf("making a session manager: %w", err)
 	}
@@ -148,7 +137,9 @@ func (m *Manager) Issue(s *mfa.Session) (string, error) {
 // error means that the store could not tell, and the caller must refuse.
 func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error) {
 	e, hits := m.cache.get(token)
-	if e != nil && e.scope == scope {
+	// What another set of keys verified is looked at anew: the key may be gone, and with
+	// it all that it signed (AC-197).
+	if e != nil && e.scope == scope && e.ring == m.ring.Load() {
 		if v := m.hit(m.cache, e, m.now(), m.idle); v != nil {
 			hits.n.Add(1)
 			return v, nil
@@ -181,10 +172,22 @@ func (m *Manager) hit(c *cache, e *entry, now time.Time, idle time.Duration) *Vi
 	return &e.view
 }
 
-// load asks the store, and keeps what it says. old is the entry that was there.
+// load verifies the token and asks the store, and keeps what it says. old is the entry
+// that was there. Where the keys were changed meanwhile, it begins anew: a key that was
+// removed opens nothing from that moment on.
 func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*View, error) {
+	for {
+		ring := m.ring.Load()
+		v, err := m.loadWith(ctx, ring, old, token, scope)
+		if err != nil || m.ring.Load() == ring {
+			return v, err
+		}
+	}
+}
+
+func (m *Manager) loadWith(ctx context.Context, ring *ring, old *entry, token, scope string) (*View, error) {
 	now := m.now()
-	c, err := m.parse(complete, token, scope, now)
+	c, err := m.parse(ring, complete, token, scope, now)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +232,7 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 		return nil, mfa.ErrNoSession
 	}
 	e := newEntry(token, scope, *v, epoch, now, s.LastSeen)
+	e.ring = ring
 	m.cache.add(e)
 	return &e.view, nil
 }
@@ -236,13 +240,17 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 // VerifyHalfDone is Verify for half-done sign-ins. It asks the store each time.
 func (m *Manager) VerifyHalfDone(ctx context.Context, token, scope string) (*View, error) {
 	now := m.now()
-	c, err := m.parse(halfDone, token, scope, now)
+	ring := m.ring.Load()
+	c, err := m.parse(ring, halfDone, token, scope, now)
 	if err != nil {
 		return nil, err
 	}
 	v, err := m.records(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if m.ring.Load() != ring { // as in load
+		return m.VerifyHalfDone(ctx, token, scope)
 	}
 	if s := v.Session; s.Complete || s.Scope != scope || s.Over(now) {
 		return nil, mfa.ErrNoSession
