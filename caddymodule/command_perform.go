@@ -20,6 +20,7 @@ import (
 
 	"github.com/secondgate/secondgate/internal/clock"
 	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/badger"
 )
 
 // perform carries the operation out: in the running gateway, or on its store. by
@@ -191,18 +192,17 @@ func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place
 	if err := app.Provision(cctx); err != nil {
 		return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
 	}
-	if made, err := app.store.exists(); err != nil {
+	if made, err := app.store.exists(ctx); err != nil {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
 	} else if !made {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
 	}
-	keys, err := loadKeys(app.store)
-	if err != nil {
-		return desk{}, "", nil, &commandError{exitUnreachable, err.Error()}
-	}
-	opened, err := app.store.open(keys, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err != nil {
+	opened, keys, err := app.store.open(ctx, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	switch {
+	case errors.Is(err, badger.ErrInUse):
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
+	case err != nil:
+		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, err)}
 	}
 	recorder := store.OpenRecorder(opened, store.RecorderOptions{Now: clock.Now})
 	events := manyEvents{logEvents{logger: caddy.Log().Named("mfa")}, recorder}

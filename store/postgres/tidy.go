@@ -45,7 +45,7 @@ var expiring = []string{
 	`DELETE FROM attempts WHERE key IN (SELECT key FROM attempts WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
 }
 
-// tidy removes every row that is too old, but those of changes, which the feed removes.
+// tidy removes every row that is too old; those of changes are the feed's (trim).
 func (s *Store) tidy(ctx context.Context) error {
 	var errs []error
 	for _, sql := range expiring {
