@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 
 	"caddymodule": {
 		"api", "doctor", "forwardauth", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
-		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
+		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode", "moving",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/badger",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -55,12 +55,14 @@ var allowed = map[string][]string{
 	"identity/oidc":    {"internal/outbound", "mfa", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2"},
 	"identity/ldap":    {"mfa", "github.com/go-ldap/ldap/v3"},
 	"identity/proxied": {"mfa"},
-	"identity/local":   {"internal/seal", "mfa", "golang.org/x/text"},
+	"identity/local":   {"internal/oldhash", "internal/seal", "mfa", "golang.org/x/text"},
 
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
 	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"store/storetest": {"mfa"},
+	"store/archive":   {"internal/seal", "store", "github.com/klauspost/compress"},
+	"store/transfer":  {"mfa", "store", "store/archive"},
+	"store/storetest": {"mfa", "store"},
 
 	"sender":         {"mfa", "golang.org/x/text"},
 	"sender/log":     {"mfa"},
@@ -70,8 +72,8 @@ var allowed = map[string][]string{
 
 	"internal/archtest":   {},
 	"internal/clock":      {},
-	"internal/faultproxy": {},
 	"internal/oidctest":   {},
+	"internal/oldhash":    {"github.com/go-crypt/crypt"},
 	"internal/outbound":   {},
 	"internal/qr":         {"github.com/boombuler/barcode"},
 	"internal/quote":      {},
@@ -80,8 +82,10 @@ var allowed = map[string][]string{
 	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
 	"internal/slapdtest":  {"github.com/go-ldap/ldap/v3"},
 	"internal/web":        {},
+	"internal/faultproxy": {},
 
 	"e2e":                     {},
+	"e2e/scale":               {},
 	"docs/examples/assertion": {},
 }
 
@@ -96,6 +100,7 @@ var owned = map[string][]string{
 	"github.com/hashicorp/golang-lru/v2":  {"session"},
 	"github.com/dgraph-io/badger/v4":      {"store/badger"},
 	"github.com/boombuler/barcode":        {"internal/qr"},
+	"github.com/klauspost/compress":       {"store/archive"},
 	"github.com/jackc/pgx/v5":             {"internal/pgtest", "store/postgres"},
 	"github.com/pressly/goose/v3":         {"store/postgres"},
 	"github.com/wneessen/go-mail":         {"sender/smtp"},
@@ -106,6 +111,8 @@ var owned = map[string][]string{
 	"github.com/getkin/kin-openapi":       {"api/apitest"},
 	"github.com/coreos/go-oidc/v3":        {"identity/oidc"},
 	"golang.org/x/oauth2":                 {"identity/oidc"},
+	"github.com/go-crypt/crypt":           {"internal/oldhash"},
+	"go.yaml.in/yaml/v3":                  {"moving"},
 }
 
 // forbidden are imports that nobody may have.

@@ -39,6 +39,7 @@
 //	m/events             how many events there ever were, and how their chain ends
 //	m/events_start       where the chain begins, once events were forgotten
 //	m/index              the version and the key of the index of users
+//	m/filling            what is being copied into the store; gone when it is whole
 //	m/anchor             how far the store has come
 //
 // Row names are not sealed: user names, addresses, the words of display names, the names

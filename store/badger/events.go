@@ -104,41 +104,46 @@ func (s *Store) AppendEvents(ctx context.Context, list []mfa.Event) error {
 		return ctx.Err()
 	}
 	defer func() { <-s.appending }()
-	return s.keep(ctx, nil, s.space.checkEvents, func(w *writing) error {
-		// The number is kept in the same write: no restart and no clock gives a
-		// number twice, and so one event the place of another.
-		n, err := s.readCount(w.Txn)
+	return s.keep(ctx, nil, s.space.checkEvents, func(w *writing) error { return w.appendEvents(list) })
+}
+
+func (w *writing) appendEvents(list []mfa.Event) error {
+	if len(list) == 0 {
+		return nil
+	}
+	// The number is kept in the same write: no restart and no clock gives a number
+	// twice, and so one event the place of another.
+	n, err := w.s.readCount(w.Txn)
+	if err != nil {
+		return err
+	}
+	if n.Began == 0 {
+		n.Began = n.Count + 1
+	}
+	for i := range list {
+		n.Count++
+		e, err := list[i].Chained(n.Count, n.Head)
 		if err != nil {
 			return err
 		}
-		if n.Began == 0 {
-			n.Began = n.Count + 1
+		n.Head = e.Hash
+		m := momentOf(e.At, n.Count)
+		// Badger's own expiry would leave them on the disk: it removes what expired only
+		// when something new comes to stand next to it, and nothing ever does so to the
+		// past. See keepForgetting.
+		if err := w.put(m.row(), &e, 0); err != nil {
+			return err
 		}
-		for i := range list {
-			n.Count++
-			e, err := list[i].Chained(n.Count, n.Head)
-			if err != nil {
+		if err := w.number(n.Count, m, e.Hash); err != nil {
+			return err
+		}
+		for _, name := range m.indexes(&e) {
+			if err := w.set(name, nil, 0); err != nil {
 				return err
-			}
-			n.Head = e.Hash
-			m := momentOf(e.At, n.Count)
-			// Badger's own expiry would leave them on the disk: it removes what
-			// expired only when something new comes to stand next to it, and
-			// nothing ever does so to the past. See keepForgetting.
-			if err := w.put(m.row(), &e, 0); err != nil {
-				return err
-			}
-			if err := w.number(n.Count, m, e.Hash); err != nil {
-				return err
-			}
-			for _, name := range m.indexes(&e) {
-				if err := w.set(name, nil, 0); err != nil {
-					return err
-				}
 			}
 		}
-		return w.put(eventCountRow, n, 0)
-	})
+	}
+	return w.put(eventCountRow, n, 0)
 }
 
 // Events implements mfa.EventLog. The cursor is the moment of the last event that

@@ -166,6 +166,11 @@ func (s *Store) writeAnchor() error {
 				return err
 			}
 		}
+		if s.fill != "" && s.anchored == 0 {
+			if err := w.put(fillingRow, store.Filling{From: s.fill, Since: s.now().UTC()}, 0); err != nil {
+				return err
+			}
+		}
 		return w.put(anchorRow, anchor{Format: storeFormat, Count: next}, 0)
 	})
 	if err != nil {

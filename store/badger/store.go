@@ -22,7 +22,7 @@ import (
 )
 
 // What keeps a store from being opened or used. Damage is store.ErrDamaged, a
-// newer store is store.ErrNewer.
+// newer store is store.ErrNewer; one into which a copy was not finished, store.ErrFilling.
 var (
 	// ErrFull says that so little space is left that nothing more is written.
 	ErrFull = errors.New("the disk is nearly full")
@@ -55,6 +55,12 @@ type Options struct {
 	// KeepEvents is how long events are kept; 0: 90 days. An event that is older is
 	// not returned any more, and is removed within the hour.
 	KeepEvents time.Duration
+	// Still has nothing removed of itself: what is read for a copy is to be there when
+	// the copy is compared.
+	Still bool
+	// Fill opens the store for a copy of what it says in words: a new one, or one in which
+	// the same copy was begun. Anything else is store.ErrNotEmpty or store.ErrFilling.
+	Fill string
 	// Now is the clock by which records expire; nil: time.Now.
 	Now func() time.Time
 
@@ -84,6 +90,7 @@ type Store struct {
 	appending  chan struct{} // holds whoever appends events
 	verifyWait time.Duration
 	fresh      bool
+	fill       string     // what is being copied in; "": nothing
 	index      *indexMeta // set when the store is open
 
 	use    sync.RWMutex // held for reading by whoever uses db
@@ -133,7 +140,7 @@ func open(o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, markerPath: o.Marker, codec: store.NewCodec(o.Keys), log: o.Logger, now: o.Now,
 		space: newSpace(dir, o.MinFree), locks: newLocks(), exclusive: newLocks(), keepEvents: o.KeepEvents,
-		appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
+		fill: o.Fill, appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
 	}
 	if s.keepEvents == 0 {
 		s.keepEvents = defaultKeepEvents
@@ -165,7 +172,9 @@ func open(o Options) (*Store, error) {
 	}
 	s.work.Go(s.keepAnchored)
 	s.work.Go(s.retryDoomed)
-	s.work.Go(s.keepForgetting)
+	if !o.Still && o.Fill == "" {
+		s.work.Go(s.keepForgetting)
+	}
 	return s, nil
 }
 
@@ -376,6 +385,11 @@ func (s *Store) openRecords() error {
 		// In the same write as the anchor: a store that holds anything but no anchor is
 		// taken for one that has lost its newest changes.
 		if s.index, err = newIndex(); err != nil {
+			return err
+		}
+	}
+	if !fresh {
+		if err := s.checkFilling(); err != nil {
 			return err
 		}
 	}
