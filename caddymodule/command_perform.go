@@ -176,7 +176,13 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 	if err != nil {
 		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
-	answer, err = newDesk(gate, policies, cfg.sites(app)).perform(ctx, op, in)
+	d := newDesk(gate, policies, cfg.sites(app))
+	ring := newKeyring(opened, keys, slog.New(slog.DiscardHandler))
+	ring.lives(app.absolute())
+	if d.rotation, d.told = ring.rotation, f.told; d.told == nil {
+		d.told = func(*store.RotationStatus) {}
+	}
+	answer, err = d.perform(ctx, op, in)
 	if closeErr := recorder.Close(ctx); err == nil {
 		err = closeErr
 	}
