@@ -6,6 +6,7 @@ import (
 	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store"
 )
 
 // adminRequest is what an operation needs.
@@ -44,8 +45,10 @@ type adminRequest struct {
 
 	Campaign *campaignRequest `json:"campaign,omitempty"`
 
-	Key    string   `json:"key,omitempty"` // ID of an API key
+	Key    string   `json:"key,omitempty"` // ID of an API key, or of one of the gateway's own
 	Scopes []string `json:"scopes,omitempty"`
+
+	Compromised bool `json:"compromised,omitempty"` // the gateway's own keys were stolen
 
 	Event    string `json:"event,omitempty"`
 	Since    string `json:"since,omitempty"` // how long ago
@@ -53,6 +56,8 @@ type adminRequest struct {
 	Head     string `json:"head,omitempty"`  // NUMBER:HASH that was written down elsewhere
 	Decision string `json:"decision,omitempty"`
 	Address  string `json:"address,omitempty"` // of an app
+
+	Import *importRequest `json:"import,omitempty"`
 
 	Proxy  string `json:"proxy,omitempty"`  // the kind of the one in front
 	Probes int    `json:"probes,omitempty"` // how many are to be made
@@ -75,6 +80,8 @@ type adminAnswer struct {
 	Key     *keyInfo  `json:"key,omitempty"`
 	Keys    []keyInfo `json:"keys,omitzero"`
 
+	Rotation *store.RotationStatus `json:"rotation,omitempty"`
+
 	Organizations []orgInfo        `json:"organizations,omitzero"`
 	Organization  *orgInfo         `json:"organization,omitempty"`
 	Policy        *mfa.PolicyInfo  `json:"policy,omitempty"`
@@ -88,6 +95,8 @@ type adminAnswer struct {
 	Campaigns []mfa.CampaignInfo `json:"campaigns,omitzero"`
 	Campaign  *mfa.CampaignInfo  `json:"campaign,omitempty"`
 	Access    *mfa.Access        `json:"access,omitempty"`
+
+	Moved []mfa.Moved `json:"moved,omitzero"` // in the order of the people
 
 	Doctor *doctor.Report `json:"doctor,omitempty"`
 	Probes []string       `json:"probes,omitempty"` // secrets, each good once
@@ -149,6 +158,8 @@ const (
 	opKeyList        = "keys/list"
 	opKeyCreate      = "keys/create"
 	opKeyRevoke      = "keys/revoke"
+	opKeyRotate      = "keys/rotate"
+	opKeyStatus      = "keys/status"
 	opAudit          = "audit"
 	opCampaignList   = "campaigns/list"
 	opCampaignStart  = "campaigns/start"
@@ -157,6 +168,7 @@ const (
 	opAuditVerify    = "audit/verify"
 	opExplain        = "explain"
 	opAccess         = "access"
+	opImport         = "import"
 	opDoctor         = "doctor"
 	opProbe          = "doctor/probe"
 	opProbed         = "doctor/probed"

@@ -17,8 +17,6 @@ const (
 	// tidyBatch is how many rows one statement removes: whoever waits for one of them, or
 	// for the disk, waits for that.
 	tidyBatch = 500
-	// keepChanges is how long other nodes may be away and miss nothing.
-	keepChanges = time.Hour
 )
 
 // keepTidy removes old rows until the store is closed.
@@ -40,23 +38,22 @@ func (s *Store) keepTidy() {
 
 // expiring are the tables whose rows go by time, always from the oldest end: so what it
 // costs does not grow with what is kept.
-// What was put off meanwhile stays: its time is looked at once more when it is locked.
+// What was put off meanwhile stays: its time is looked at once more when it is locked. The
+// array is made first: with IN, the plan for any values goes through all that is too old
+// for each part of it.
 var expiring = []string{
-	`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
-	`DELETE FROM challenges WHERE id IN (SELECT id FROM challenges WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
-	`DELETE FROM attempts WHERE key IN (SELECT key FROM attempts WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
+	`DELETE FROM sessions WHERE id = ANY (ARRAY (SELECT id FROM sessions WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
+	`DELETE FROM challenges WHERE id = ANY (ARRAY (SELECT id FROM challenges WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
+	`DELETE FROM attempts WHERE key = ANY (ARRAY (SELECT key FROM attempts WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
 }
 
-// tidy removes every row that is too old.
+// tidy removes every row that is too old; those of changes are the feed's (trim).
 func (s *Store) tidy(ctx context.Context) error {
 	var errs []error
 	for _, sql := range expiring {
 		errs = append(errs, s.expire(ctx, sql, s.db.now()))
 	}
-	errs = append(errs,
-		s.expire(ctx, `DELETE FROM changes WHERE number IN (SELECT number FROM changes WHERE at < $1 ORDER BY at LIMIT $2)`, time.Now().Add(-keepChanges)),
-		s.forget(ctx))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.forget(ctx))...)
 }
 
 // expire runs one of these until it removes nothing more.

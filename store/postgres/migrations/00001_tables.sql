@@ -42,7 +42,6 @@ CREATE TABLE user_keys (
 	key         text COLLATE "C" PRIMARY KEY,
 	user_id     text COLLATE "C" NOT NULL
 );
-CREATE INDEX user_keys_by_user ON user_keys (user_id);
 
 CREATE TABLE user_facets (
 	facet       text COLLATE "C" NOT NULL,
@@ -146,7 +145,9 @@ CREATE INDEX events_by_decision ON events (decision, at_nano DESC, number DESC) 
 
 -- What nodes tell each other: a row for each change, kept for an hour. A node that asks for
 -- the rows behind the last one that it saw misses nothing, however long it was away.
-CREATE SEQUENCE change_numbers;
+-- Numbers are handed out one after the other: a stock of them in each connection (CACHE)
+-- would have old ones used late, and readers would miss them.
+CREATE SEQUENCE change_numbers CACHE 1;
 CREATE TABLE changes (
 	number      bigint      PRIMARY KEY DEFAULT nextval('change_numbers'),
 	at          timestamptz NOT NULL DEFAULT clock_timestamp(),
