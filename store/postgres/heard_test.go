@@ -26,7 +26,7 @@ func listenTo(s *Store) *ears {
 	e := &ears{users: map[mfa.UserID]int{}}
 	s.OnChange(func(id mfa.UserID) { e.mu.Lock(); defer e.mu.Unlock(); e.users[id]++ })
 	s.OnOrganizationChange(func() { e.mu.Lock(); defer e.mu.Unlock(); e.policies++ })
-	s.db.OnKeysChange(func() { e.mu.Lock(); defer e.mu.Unlock(); e.keys++ })
+	s.OnKeysChange(func() { e.mu.Lock(); defer e.mu.Unlock(); e.keys++ })
 	return e
 }
 
