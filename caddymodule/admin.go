@@ -68,6 +68,9 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no configuration with mfa is running: the gateway protects nothing with it, or is still starting")}
 	}
 	app := running.(*App)
+	if strings.TrimPrefix(r.URL.Path, adminBase) == opHealth {
+		return app.answerHealth(w, r)
+	}
 	v, err := app.enter(r.Context())
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
@@ -75,6 +78,7 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	defer v.leave()
 	d := newDesk(v.gate, v.policies, app.sites())
 	d.at = func(address string) (*mfa.AccessQuery, error) { return app.gatesAt(v.guard, address) }
+	d.rotation = v.pooled.store.keys.rotation
 	d.doctor = func(p doctor.Proxy) *doctor.Report { return app.examine(v.generation, nil, p) }
 	out, err := d.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
 	if err != nil {

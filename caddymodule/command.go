@@ -11,6 +11,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/secondgate/secondgate/store"
 )
 
 func init() {
@@ -46,6 +48,7 @@ const (
 type flags struct {
 	config, adapter, address, url string
 	json, yes, anyHost            bool
+	told                          func(*store.RotationStatus) // of a rotation that is carried on here
 }
 
 func addCommands(root *cobra.Command) {
@@ -59,7 +62,7 @@ func addCommands(root *cobra.Command) {
 	root.PersistentFlags().StringVar(&f.address, "address", "", "Address of the admin endpoint, where it is not the one in the configuration")
 	root.PersistentFlags().BoolVar(&f.json, "json", false, "Answer in JSON, for programs")
 	root.AddCommand(f.setupLinkCommand(), f.usersCommand(), f.orgsCommand(), f.policyCommand(), f.coverageCommand(), f.forecastCommand(), f.campaignsCommand(),
-		f.keysCommand(), f.auditCommand(), f.explainCommand(), f.importCommand(), f.doctorCommand(), demoCommand())
+		f.keysCommand(), f.auditCommand(), f.explainCommand(), f.importCommand(), f.doctorCommand(), f.healthCommand(), demoCommand())
 }
 
 func (f *flags) setupLinkCommand() *cobra.Command {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/secondgate/secondgate/internal/clock"
 	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/badger"
 )
 
 // perform carries the operation out: in the running gateway, or on its store. by
@@ -159,6 +160,9 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 	if err != nil {
 		return nil, "", err
 	}
+	if f.told != nil {
+		d.told = f.told
+	}
 	answer, err = d.perform(ctx, op, in)
 	if closeErr := closeStore(); err == nil && closeErr != nil {
 		return nil, "", closeErr
@@ -188,18 +192,17 @@ func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place
 	if err := app.Provision(cctx); err != nil {
 		return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
 	}
-	if made, err := app.store.exists(); err != nil {
+	if made, err := app.store.exists(ctx); err != nil {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
 	} else if !made {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
 	}
-	keys, err := loadKeys(app.store)
-	if err != nil {
-		return desk{}, "", nil, &commandError{exitUnreachable, err.Error()}
-	}
-	opened, err := app.store.open(keys, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err != nil {
+	opened, keys, err := app.store.open(ctx, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	switch {
+	case errors.Is(err, badger.ErrInUse):
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
+	case err != nil:
+		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, err)}
 	}
 	recorder := store.OpenRecorder(opened, store.RecorderOptions{Now: clock.Now})
 	events := manyEvents{logEvents{logger: caddy.Log().Named("mfa")}, recorder}
@@ -221,7 +224,11 @@ func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place
 		}
 		return err
 	}
-	return newDesk(gate, policies, cfg.sites(app)), app.store.place(), closeStore, nil
+	d = newDesk(gate, policies, cfg.sites(app))
+	ring := newKeyring(opened, keys, slog.New(slog.DiscardHandler))
+	ring.lives(app.absolute())
+	d.rotation, d.told = ring.rotation, func(*store.RotationStatus) {}
+	return d, app.store.place(), closeStore, nil
 }
 
 func offlineError(err error) error {

@@ -258,7 +258,7 @@ func TestAdministration_Import_AC227_OnMachineAlone(t *testing.T) {
 
 // AC-231: what nobody could be held to is not done.
 func TestAdministration_Import_AC231_NoRecordNoAccount(t *testing.T) {
-	w := movingWorld(t, func(cfg *mfa.Config) { cfg.Events = deaf{cfg.Events} })
+	w := movingWorld(t, func(cfg *mfa.Config) { cfg.Events = forgetful{cfg.Events} })
 	if _, err := w.gate.As(mfa.OnMachine()).Import(t.Context(), mfa.ImportInput{From: "a test", People: []mfa.Newcomer{{Name: "alice"}}}); err == nil {
 		t.Error("it was done without a record")
 	}
@@ -267,10 +267,10 @@ func TestAdministration_Import_AC231_NoRecordNoAccount(t *testing.T) {
 	}
 }
 
-// deaf keeps nothing.
-type deaf struct{ mfa.KeptEvents }
+// forgetful keeps nothing.
+type forgetful struct{ mfa.KeptEvents }
 
-func (deaf) Keep(context.Context, mfa.Event) error { return errors.New("the disk is full") }
+func (forgetful) Keep(context.Context, mfa.Event) error { return errors.New("the disk is full") }
 
 // Backup codes of this software move with another factor, and sign in.
 func TestAdministration_Import_BackupCodes(t *testing.T) {

@@ -101,17 +101,10 @@ func checkUser(u *mfa.User) error {
 		return errors.New("the ID is empty, too long or not text")
 	case len(u.Name) > maxID || !plain(u.Name):
 		return errors.New("the name is too long or not text")
-	case !plain(u.DisplayName) || !plain(u.Email) || !plain(u.Source):
-		return errors.New("the display name, the address or the source is not text")
 	}
 	for _, key := range u.UniqueKeys() {
 		if len(key) > maxKey || !plain(key) {
 			return errors.New("a unique key is too long or not text")
-		}
-	}
-	for _, f := range u.Facets() {
-		if !plain(string(f)) {
-			return errors.New("an organization or a domain is not text")
 		}
 	}
 	return nil
@@ -133,7 +126,7 @@ func (w *writing) putUser(u *mfa.User, fresh bool) error {
 		sql = `INSERT INTO users (id, name, source, display_name, email, email_verified, disabled, admin, organizations, factors, created, first_sign_in, record)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	}
-	w.put(sql, string(u.ID), u.Name, u.Source, u.DisplayName, u.Email, u.EmailVerified, u.Disabled, u.Admin,
+	w.put(sql, string(u.ID), u.Name, shown(u.Source), shown(u.DisplayName), shown(u.Email), u.EmailVerified, u.Disabled, u.Admin,
 		organizations, strings.Fields(u.Enrolled().String()), orNil(u.Created), orNil(u.FirstSignIn), record)
 	return nil
 }
