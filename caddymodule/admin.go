@@ -51,7 +51,11 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusUnsupportedMediaType, Err: errors.New("send application/json")}
 	}
 	var in adminRequest
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
+	limit := int64(maxAdminBody)
+	if r.URL.Path == adminBase+opImport {
+		limit = maxImportBody
+	}
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	body.DisallowUnknownFields()
 	if err := body.Decode(&in); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("reading the request: %w", err)}

@@ -150,6 +150,8 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.access(ctx, in)
 	case opAudit:
 		return d.audit(ctx, in)
+	case opImport:
+		return d.importPeople(ctx, in.Import)
 	case opDoctor, opProbe, opProbed:
 		return d.diagnose(op, in)
 	case opExplain:
