@@ -29,7 +29,7 @@ func (s *Store) OnOrganizationChange(fn func()) (remove func()) {
 
 // OnKeysChange registers a function that is called, some time after each change of the key
 // set on this node or another one, by a goroutine of its own: what Vault reads then is the
-// newest.
+// newest. The function returned takes it away again.
 func (s *Store) OnKeysChange(fn func()) (remove func()) {
 	return s.db.told.keys.add(func(string) { fn() })
 }
