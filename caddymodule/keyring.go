@@ -11,6 +11,7 @@ import (
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/session"
 	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/postgres"
 )
 
 const (
@@ -24,9 +25,7 @@ const (
 )
 
 // keysTeller is a store of several nodes, which tells when another one has changed the keys.
-type keysTeller interface {
-	OnKeysChange(fn func()) (remove func())
-}
+type keysTeller interface{ OnKeysChange(fn func()) }
 
 // keyring are the keys of an open store, and what carries their rotation on.
 type keyring struct {
@@ -112,4 +111,10 @@ func derivedKeys(ks *seal.Keyset, purpose string) []session.Key {
 const (
 	forTokens     = "session token"
 	forAssertions = "assertion"
+)
+
+// A store of several nodes that were none for the keyring would not wait for the others.
+var (
+	_ keysTeller     = (*postgres.Store)(nil)
+	_ store.Resealer = (*postgres.Store)(nil)
 )
