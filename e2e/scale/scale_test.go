@@ -138,6 +138,7 @@ func compare(t *testing.T, kind string, small, large *world) {
 	began := time.Now()
 	of := inTurns(t, rounds, small, large)
 	ofSmall, ofLarge := of[0], of[1]
+	say(t, "")
 	say(t, "| %s | %d users | %d users | worst | ratio |", kind, small.users, large.users)
 	say(t, "|---|---|---|---|---|")
 	for _, step := range steps {
