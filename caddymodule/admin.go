@@ -28,6 +28,7 @@ const maxAdminBody = 64 << 10
 // adminAPI carries administrators' commands out in the running gateway:
 //
 //	POST /mfa/OPERATION with an adminRequest, answered by an adminAnswer
+//	POST /mfa/backup, answered by a backup; see partWriter
 //
 // Names stand in the body and not in the address, because Caddy logs addresses.
 type adminAPI struct{}
@@ -72,7 +73,12 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	d := newDesk(v.gate, v.policies, app.sites())
 	d.at = func(address string) (*mfa.AccessQuery, error) { return app.gatesAt(v.guard, address) }
 	d.doctor = func(p doctor.Proxy) *doctor.Report { return app.examine(v.generation, nil, p) }
-	out, err := d.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
+	op := strings.TrimPrefix(r.URL.Path, adminBase)
+	if op == opBackup {
+		d.kind = kindOf(app.store)
+		return serveBackup(w, r, d, v.pooled.store)
+	}
+	out, err := d.perform(r.Context(), op, in)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 	}

@@ -19,33 +19,18 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/secondgate/secondgate/internal/clock"
+	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/store"
 )
 
 // perform carries the operation out: in the running gateway, or on its store. by
 // says which, for people.
 func (f *flags) perform(ctx context.Context, op string, in adminRequest) (answer *adminAnswer, by string, err error) {
-	raw, err := f.loadConfig()
+	cfg, address, why, err := f.whom()
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the configuration: %w", err)
+		return nil, "", err
 	}
-	cfg := new(gatewayConfig)
-	if raw != nil {
-		if err := json.Unmarshal(raw, cfg); err != nil {
-			return nil, "", fmt.Errorf("reading the configuration: %w", err)
-		}
-	}
-	address := f.address
-	if address == "" {
-		address = cfg.Admin.Listen
-	}
-	if address == "" {
-		address = caddy.DefaultAdminListen
-	}
-	var why error
-	if cfg.Admin.Disabled && f.address == "" {
-		why = errors.New("the configuration switches the admin endpoint off")
-	} else {
+	if why == nil {
 		answer, err := ask(address, op, in)
 		if !errors.Is(err, errNoGateway) {
 			return answer, "Answered by the gateway at " + address + ".", err
@@ -54,6 +39,32 @@ func (f *flags) perform(ctx context.Context, op string, in adminRequest) (answer
 	}
 	answer, place, err := f.offline(ctx, cfg, why, op, in)
 	return answer, fmt.Sprintf("Done on the store %s, because %v.", place, why), err
+}
+
+// whom returns whom a command asks: the gateway at that address, or where why is not nil
+// the store of the configuration.
+func (f *flags) whom() (cfg *gatewayConfig, address string, why, err error) {
+	raw, err := f.loadConfig()
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg = new(gatewayConfig)
+	if raw != nil {
+		if err := json.Unmarshal(raw, cfg); err != nil {
+			return nil, "", nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+	}
+	switch {
+	case f.address != "":
+		address = f.address
+	case cfg.Admin.Disabled:
+		why = errors.New("the configuration switches the admin endpoint off")
+	case cfg.Admin.Listen != "":
+		address = cfg.Admin.Listen
+	default:
+		address = caddy.DefaultAdminListen
+	}
+	return cfg, address, why, nil
 }
 
 // loadConfig returns the gateway's configuration as JSON, or nil where none is
@@ -140,53 +151,84 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 	if op == opDoctor || op == opProbe || op == opProbed {
 		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, errNoDoctor)}
 	}
-	app := new(App)
+	place, err = onStore(ctx, cfg, why, func(d desk, _ openStore, _ *seal.Keyset) (err error) {
+		answer, err = d.perform(ctx, op, in)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return answer, place, nil
+}
+
+// alone provisions the configuration of mfa for a command, without a gateway. end lets go of
+// what it holds.
+func alone(ctx context.Context, cfg *gatewayConfig) (app *App, end func(), err error) {
+	app = new(App)
 	if cfg.Apps.MFA != nil {
 		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
-			return nil, "", fmt.Errorf("reading the configuration of mfa: %w", err)
+			return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
 		}
 	}
 	app.alone = true
 	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
-	defer cancel()
 	if err := app.Provision(cctx); err != nil {
-		return nil, "", fmt.Errorf("reading the configuration of mfa: %w", err)
+		cancel()
+		return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
 	}
+	return app, cancel, nil
+}
+
+// toStderr is where a store that a command opens says what goes wrong.
+func toStderr() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// onStore does something on the store of the configuration. why says for what reason it is
+// not the gateway that does it.
+func onStore(ctx context.Context, cfg *gatewayConfig, why error, do func(desk, openStore, *seal.Keyset) error) (place string, err error) {
+	app, end, err := alone(ctx, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer end()
 	if made, err := app.store.exists(); err != nil {
-		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
+		return "", &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
 	} else if !made {
-		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
+		return "", &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
 	}
 	keys, err := loadKeys(app.store)
 	if err != nil {
-		return nil, "", &commandError{exitUnreachable, err.Error()}
+		return "", &commandError{exitUnreachable, err.Error()}
 	}
-	opened, err := app.store.open(keys, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	opened, err := app.store.open(keys, toStderr())
 	if err != nil {
-		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
+		return "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
 	}
 	recorder := store.OpenRecorder(opened, store.RecorderOptions{Now: clock.Now})
 	events := manyEvents{logEvents{logger: caddy.Log().Named("mfa")}, recorder}
 	policies, err := newPolicies(app, opened, events)
 	if err != nil {
-		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
+		return "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
 	defer policies.Close()
 	gate, err := newGate(app, opened, keys, events, policies, nil, func() sites { return cfg.sites(app) }, nil)
 	if err != nil {
-		return nil, "", errors.Join(err, recorder.Close(ctx), opened.Close())
+		return "", errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
-	answer, err = newDesk(gate, policies, cfg.sites(app)).perform(ctx, op, in)
+	d := newDesk(gate, policies, cfg.sites(app))
+	d.kind = kindOf(app.store)
+	err = do(d, opened, keys)
 	if closeErr := recorder.Close(ctx); err == nil {
 		err = closeErr
 	}
 	if closeErr := opened.Close(); err == nil && closeErr != nil {
-		return nil, "", fmt.Errorf("closing the store: %w", closeErr)
+		return "", fmt.Errorf("closing the store: %w", closeErr)
 	}
 	if err != nil {
-		return nil, "", offlineError(err)
+		return "", offlineError(err)
 	}
-	return answer, app.store.place(), nil
+	return app.store.place(), nil
 }
 
 func offlineError(err error) error {

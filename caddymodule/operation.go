@@ -89,6 +89,7 @@ type adminAnswer struct {
 	Campaign  *mfa.CampaignInfo  `json:"campaign,omitempty"`
 	Access    *mfa.Access        `json:"access,omitempty"`
 
+	Backup *backupInfo    `json:"backup,omitempty"`
 	Doctor *doctor.Report `json:"doctor,omitempty"`
 	Probes []string       `json:"probes,omitempty"` // secrets, each good once
 	Facts  *guard.Facts   `json:"facts,omitempty"`  // of a probe; none: it was not seen
@@ -160,4 +161,5 @@ const (
 	opDoctor         = "doctor"
 	opProbe          = "doctor/probe"
 	opProbed         = "doctor/probed"
+	opBackup         = "backup"
 )

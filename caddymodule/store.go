@@ -150,7 +150,11 @@ func (s *BadgerStore) open(keys *seal.Keyset, logger *slog.Logger) (openStore, e
 	if errors.Is(markErr, fs.ErrNotExist) && storeErr == nil {
 		logger.Warn("the marker of the store is missing and is made anew: that a part of the store is lost, or an old copy was restored, cannot be told this time", "marker", s.marker())
 	}
-	return badger.Open(badger.Options{
+	return badger.Open(s.options(keys, logger))
+}
+
+func (s *BadgerStore) options(keys *seal.Keyset, logger *slog.Logger) badger.Options {
+	return badger.Options{
 		Dir:    s.dir,
 		Marker: s.marker(),
 		Keys:   keys,
@@ -158,7 +162,7 @@ func (s *BadgerStore) open(keys *seal.Keyset, logger *slog.Logger) (openStore, e
 		Now:    clock.Now,
 
 		KeepEvents: time.Duration(s.KeepEvents),
-	})
+	}
 }
 
 // loadKeys reads the keys of a store, or makes them for a store that is new.

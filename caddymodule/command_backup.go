@@ -1,0 +1,273 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/secondgate/secondgate/internal/seal"
+	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/archive"
+	"github.com/secondgate/secondgate/store/transfer"
+)
+
+// backupCommand is "backup" with what stands below it.
+func (f *flags) backupCommand() *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:   "backup <file>",
+		Short: "Writes everything into one sealed file, while the gateway serves",
+		Long: "Writes everything that the store holds into one sealed file, as it is at one moment,\n" +
+			"while the gateway serves, or from the store itself while it is down. \"-\" is standard\n" +
+			"output. The file has its name when it is whole: until then it is FILE.partial.\n\n" +
+			"The file opens with the keys of the store, and they are not in it unless a master key\n" +
+			"seals them: keep the key file with it, and at another place.",
+		Example: `  secondgate mfa backup /var/backups/secondgate-2027-01-15
+  secondgate mfa backup - | ssh backup@host 'cat > secondgate.backup'
+  secondgate mfa backup verify /var/backups/secondgate-2027-01-15
+  secondgate mfa restore /var/backups/secondgate-2027-01-15`,
+		Args: oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.backup(cmd, args[0], force) },
+	}
+	c.Flags().BoolVar(&force, "force", false, "Replace a file of that name")
+	c.AddCommand(f.backupVerifyCommand())
+	return c
+}
+
+// oneFile asks for the one file that the command is about.
+func oneFile(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return fail(c, refused("which file? Write: %s", c.UseLine()))
+	case len(args) > 1:
+		return fail(c, refused("%q is one word too many; write: %s", args[1], c.UseLine()))
+	}
+	return nil
+}
+
+// interruptible returns the context of a command that has to tidy up behind itself.
+func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+}
+
+func (f *flags) backup(cmd *cobra.Command, path string, force bool) error {
+	ctx, stop := interruptible(cmd)
+	defer stop()
+	var out io.Writer = cmd.OutOrStdout()
+	var file *archive.File
+	if path != "-" {
+		var err error
+		if file, err = archive.CreateFile(path, force); err != nil {
+			return fail(cmd, refused("%v", err))
+		}
+		out = file
+	}
+	bar := f.newProgress(cmd.ErrOrStderr(), "Backup")
+	info, by, err := f.makeBackup(ctx, out, bar.at)
+	bar.done()
+	if ctx.Err() != nil {
+		err = errors.New("interrupted; there is no backup")
+	}
+	if file != nil {
+		if err == nil {
+			err = file.Keep()
+		} else {
+			file.Drop()
+		}
+	}
+	if err != nil {
+		return fail(cmd, err)
+	}
+	if f.json && path != "-" {
+		return encode(cmd.OutOrStdout(), adminAnswer{Backup: info})
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), by)
+	about := cmd.OutOrStdout()
+	if path == "-" {
+		about = cmd.ErrOrStderr()
+	}
+	if path != "-" {
+		fmt.Fprintf(about, "%s is whole and sealed.\n\n", path)
+	}
+	showBackup(about, info)
+	fmt.Fprintf(about, "\nIt opens with the key %s of the store's keys. Keep those too, and at another place.\n", info.Key)
+	return nil
+}
+
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// makeBackup has the gateway make a backup, or makes it of the store.
+func (f *flags) makeBackup(ctx context.Context, out io.Writer, tell func(copyProgress)) (info *backupInfo, by string, err error) {
+	cfg, address, why, err := f.whom()
+	if err != nil {
+		return nil, "", err
+	}
+	if why == nil {
+		info, err := askBackup(ctx, address, out, tell)
+		if !errors.Is(err, errNoGateway) {
+			return info, "Made by the gateway at " + address + ".", err
+		}
+		why = fmt.Errorf("no gateway answers at the admin endpoint %s", address)
+	}
+	place, err := onStore(ctx, cfg, why, func(d desk, opened openStore, keys *seal.Keyset) (err error) {
+		info, err = d.backup(ctx, opened, keys, out, tell)
+		return err
+	})
+	return info, fmt.Sprintf("Made of the store %s, because %v.", place, why), err
+}
+
+// askBackup has the gateway at the admin endpoint make a backup.
+func askBackup(ctx context.Context, address string, out io.Writer, tell func(copyProgress)) (*backupInfo, error) {
+	resp, err := caddycmd.AdminAPIRequest(address, http.MethodPost, adminBase+opBackup, nil, bytes.NewReader([]byte("{}")))
+	if err != nil {
+		return nil, askError(address, err)
+	}
+	defer resp.Body.Close()
+	defer context.AfterFunc(ctx, func() { resp.Body.Close() })()
+	if resp.Header.Get("Content-Type") != backupType {
+		return nil, &commandError{exitUnreachable, fmt.Sprintf("what answers at the admin endpoint %s sends no backup", address)}
+	}
+	return readBackup(resp.Body, out, tell)
+}
+
+func (f *flags) backupVerifyCommand() *cobra.Command {
+	var keyFile string
+	c := &cobra.Command{
+		Use:   "verify <file>",
+		Short: "Reads a backup to its end and checks all of it",
+		Long: "Reads a backup to its end and checks that nothing was changed, moved or cut. It needs\n" +
+			"the keys and no store: those of --keys, or those of the configuration's store.",
+		Example: `  secondgate mfa backup verify /var/backups/secondgate-2027-01-15
+  secondgate mfa backup verify secondgate.backup --keys keys.json`,
+		Args: oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			info, err := f.verifyBackup(ctx, cmd, args[0], keyFile)
+			if err != nil {
+				return fail(cmd, err)
+			}
+			if f.json {
+				return encode(cmd.OutOrStdout(), adminAnswer{Backup: info})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is whole.\n\n", args[0])
+			showBackup(cmd.OutOrStdout(), info)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&keyFile, "keys", "", "The key file (default: that of the configuration's store)")
+	return c
+}
+
+func (f *flags) verifyBackup(ctx context.Context, cmd *cobra.Command, path, keyFile string) (*backupInfo, error) {
+	h, err := headerOf(path)
+	if err != nil {
+		return nil, err
+	}
+	var keys *seal.Keyset
+	if keyFile != "" {
+		keys, err = seal.LoadKeys(keyFile)
+	} else {
+		keys, err = f.configuredKeys(ctx)
+	}
+	if err != nil {
+		return nil, refused("%v; name the key file: --keys FILE", err)
+	}
+	return f.checkBackup(ctx, cmd, path, h, keys)
+}
+
+// checkBackup reads the backup to its end.
+func (f *flags) checkBackup(ctx context.Context, cmd *cobra.Command, path string, h archive.Header, keys *seal.Keyset) (*backupInfo, error) {
+	bar := f.newProgress(cmd.ErrOrStderr(), "Checking")
+	totals, err := transfer.Check(rowsOf(ctx, path, keys), func(t store.Table, n int64) { bar.at(copyProgress{t, n, h.Rows}) })
+	bar.done()
+	if err != nil {
+		return nil, backupError(path, err)
+	}
+	return backupOf(h, totals), nil
+}
+
+func rowsOf(ctx context.Context, path string, keys *seal.Keyset) transfer.Rows {
+	return transfer.Archive(ctx, path, func(r *archive.Reader) error { return r.Unlock(keys) })
+}
+
+// headerOf reads what a backup says of itself in clear.
+func headerOf(path string) (archive.Header, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return archive.Header{}, refused("%v", err)
+	}
+	defer file.Close()
+	r, err := archive.NewReader(file)
+	if err != nil {
+		return archive.Header{}, backupError(path, err)
+	}
+	return r.Header(), nil
+}
+
+// backupError says what can be done about a backup that cannot be read.
+func backupError(path string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrNewer):
+		return refused("%s: %v", path, err)
+	case errors.Is(err, archive.ErrKeys):
+		return refused("%s: %v: --keys FILE", path, err)
+	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrNone):
+		return fmt.Errorf("%s: %w; nothing of it can be trusted: take another backup", path, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// configuredKeys are those of the store of the configuration.
+func (f *flags) configuredKeys(ctx context.Context) (*seal.Keyset, error) {
+	cfg, _, _, err := f.whom()
+	if err != nil {
+		return nil, err
+	}
+	app, end, err := alone(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return keysAt(app.store)
+}
+
+// keysAt are the keys of a store, whether there is a store or not.
+func keysAt(s StoreModule) (*seal.Keyset, error) { return seal.LoadKeys(s.keyFile()) }
+
+// showBackup shows what is in a backup.
+func showBackup(w io.Writer, b *backupInfo) {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	if b.ID != "" {
+		fmt.Fprintf(t, "backup\t%s\nmade\t%s, of %s, by version %s\nkey\t%s\n", b.ID, when(b.Made), plain(b.Store), plain(strings.TrimSpace(b.Program)), plain(b.Key))
+	}
+	for _, table := range store.Exported {
+		if total, ok := b.Tables[table]; ok && table != store.Chain {
+			fmt.Fprintf(t, "%s\t%s\n", tableWords[table], thousands(total.Rows))
+		}
+	}
+	_ = t.Flush()
+}
+
+// tableWords are how people know the tables.
+var tableWords = map[store.Table]string{
+	store.Users: "users", store.Organizations: "organizations", store.Policy: "policies", store.APIKeys: "API keys",
+	store.Campaigns: "campaigns", store.Events: "events", store.Attempts: "counters of attempts",
+	store.Sessions: "sessions", store.Challenges: "links, codes and challenges",
+}
