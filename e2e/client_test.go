@@ -64,8 +64,9 @@ func (g *gateway) newClient(t testing.TB, base string, http2 bool) *client {
 			if err != nil {
 				return nil, err
 			}
-			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", dialPort(host, port)))
+			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(g.one().bind, dialPort(host, port)))
 		},
+		DisableKeepAlives:  len(g.behind) > 0, // each request has a turn
 		TLSClientConfig:    &tls.Config{RootCAs: g.roots(t)},
 		Protocols:          protocols,
 		DisableCompression: true,

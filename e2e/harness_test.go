@@ -104,12 +104,18 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "secondgate")
-	cmd := exec.Command("go", "build", "-tags", "testclock", "-ldflags", "-s -w", "-o", bin, "../cmd/secondgate")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
-	}
-	return bin, nil
+	return bin, build(bin)
 })
+
+// build builds the gateway with the test clock.
+func build(bin string, flags ...string) error {
+	args := append([]string{"build", "-tags", "testclock", "-ldflags", "-s -w", "-o", bin}, flags...)
+	cmd := exec.Command("go", append(args, "../cmd/secondgate")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the gateway: %w\n%s", err, out)
+	}
+	return nil
+}
 
 // gateway is one child process with its own data, and the app behind it. Its
 // methods are for one test at a time.
@@ -119,6 +125,7 @@ type gateway struct {
 	App     *app
 
 	bin, dir  string
+	bind      string // the address that it listens at; all are this machine's
 	caddyfile string
 	admin     int
 	env       []string // beside what environment gives
@@ -127,6 +134,27 @@ type gateway struct {
 	exited chan struct{} // closed when the child is gone
 	output *tail
 	ahead  atomic.Int64 // a time.Duration; a provider of a test goes by it, too
+
+	// behind are the gateways that this one stands for, and then it is no process itself:
+	// see cluster. Whoever is away of them is not asked.
+	behind []*gateway
+	turn   atomic.Int64
+	away   atomic.Bool
+}
+
+// one is the gateway itself, or the next one of those behind it.
+func (g *gateway) one() *gateway {
+	n := len(g.behind)
+	if n == 0 {
+		return g
+	}
+	at := int(g.turn.Add(1))
+	for i := range n {
+		if b := g.behind[(at+i)%n]; !b.away.Load() {
+			return b
+		}
+	}
+	return g.behind[at%n]
 }
 
 // start runs a gateway with this Caddyfile until the test ends. env is added to
@@ -152,7 +180,7 @@ func prepare(t testing.TB, caddyfile string, env ...string) *gateway {
 	}
 	g := &gateway{
 		Port: freePort(t), TLSPort: freePort(t), admin: freePort(t),
-		App: newApp(t), bin: bin, dir: dir, env: env, output: new(tail),
+		App: newApp(t), bin: bin, dir: dir, bind: "127.0.0.1", env: env, output: new(tail),
 	}
 	t.Cleanup(func() {
 		g.halt(syscall.SIGTERM)
@@ -188,12 +216,17 @@ func (g *gateway) environment() []string {
 		"CADDY_ADMIN=" + g.adminAddress(),
 		"PORT=" + strconv.Itoa(g.Port), "TLS_PORT=" + strconv.Itoa(g.TLSPort),
 		"CERT=" + g.file("cert.pem"), "KEY=" + g.file("key.pem"),
-		"APP=" + g.App.Addr,
+		"APP=" + g.App.Addr, "BIND=" + g.bind,
 	}
 	return append(env, g.env...)
 }
 
-func (g *gateway) adminAddress() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(g.admin)) }
+func (g *gateway) adminAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(g.one().admin))
+}
+
+// at is where the gateway itself listens at a port of its sites.
+func (g *gateway) at(port int) string { return net.JoinHostPort(g.bind, strconv.Itoa(port)) }
 
 // base is the address of the site over plain http.
 func (g *gateway) base() string { return fmt.Sprintf("http://localhost:%d", g.Port) }
@@ -256,15 +289,15 @@ func (g *gateway) wait(try func() error) error {
 
 // answers reports whether the gateway serves the site.
 func (g *gateway) answers() error {
-	var ports []int
+	places := []string{g.adminAddress()}
 	if strings.Contains(g.caddyfile, "{$PORT}") {
-		ports = append(ports, g.Port)
+		places = append(places, g.at(g.Port))
 	}
 	if strings.Contains(g.caddyfile, "{$TLS_PORT}") {
-		ports = append(ports, g.TLSPort)
+		places = append(places, g.at(g.TLSPort))
 	}
-	for _, port := range append(ports, g.admin) {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
+	for _, place := range places {
+		c, err := net.DialTimeout("tcp", place, time.Second)
 		if err != nil {
 			return err
 		}
@@ -323,6 +356,9 @@ func (g *gateway) now() time.Time { return time.Now().Add(time.Duration(g.ahead.
 func (g *gateway) advance(t testing.TB, d time.Duration) {
 	t.Helper()
 	ahead := time.Duration(g.ahead.Add(int64(d)))
+	for _, b := range g.behind {
+		b.advance(t, d)
+	}
 	if g.cmd == nil {
 		return
 	}
@@ -359,6 +395,7 @@ type result struct {
 
 // run runs the program with these arguments beside the gateway.
 func (g *gateway) run(args ...string) result {
+	g = g.one()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, g.bin, args...)
@@ -376,6 +413,7 @@ func (g *gateway) run(args ...string) result {
 // mfa runs "secondgate mfa ARGS" and returns what it printed. It must succeed.
 func (g *gateway) mfa(t testing.TB, args ...string) string {
 	t.Helper()
+	g = g.one()
 	r := g.run(append([]string{"mfa", "--config", g.file("Caddyfile")}, args...)...)
 	if r.Code != 0 {
 		t.Fatalf("secondgate mfa %s: exit status %d\n%s%s", strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)

@@ -234,8 +234,8 @@ func (g *Gate) begin(ctx context.Context, at *Place, u *User, in start) (*Outcom
 	p := g.policyOf(u)
 	var added []Credential
 	err := g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
-		registering = u.FirstSignIn.IsZero()
-		if registering {
+		registering = u.FirstSignIn.IsZero() && u.Imported.IsZero()
+		if u.FirstSignIn.IsZero() {
 			u.FirstSignIn = now
 		}
 		u.LastSignIn, u.LastHost = now, at.Host

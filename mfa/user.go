@@ -79,8 +79,11 @@ type User struct {
 
 	Created     time.Time `json:"created"`
 	FirstSignIn time.Time `json:"first_sign_in,omitzero"` // zero: the next sign-in is a registration (rule B7)
-	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
-	LastHost    string    `json:"last_host,omitempty"` // of the last sign-in
+	// Imported is when the user came from another system; zero: they did not. Their first
+	// sign-in here is no registration.
+	Imported   time.Time `json:"imported,omitzero"`
+	LastSignIn time.Time `json:"last_sign_in,omitzero"`
+	LastHost   string    `json:"last_host,omitempty"` // of the last sign-in
 	// Language is that of the last sign-in, for letters that no page asks for.
 	Language string `json:"language,omitempty"`
 
@@ -143,6 +146,8 @@ type Credential struct {
 	// Step is the newest time step that was accepted of an authenticator app; a
 	// step at or before it is a replay (RFC 6238 §5.2).
 	Step int64 `json:"step,omitempty"`
+	// Digits is how many an authenticator app's codes have; 0: six.
+	Digits int `json:"digits,omitempty"`
 	// Left counts the unused backup codes.
 	Left int `json:"left,omitempty"`
 }
@@ -234,6 +239,7 @@ type Held struct {
 	RPID     string
 	Address  string
 	Left     int
+	Digits   int // of an app's codes; 0: six
 	LastUsed time.Time
 }
 
@@ -268,7 +274,7 @@ func (u *User) AsSubject() *Subject {
 		s.Email = u.Email
 	}
 	for _, c := range u.Credentials {
-		s.Held = append(s.Held, Held{ID: c.ID, Kind: c.Kind, RPID: c.RPID, Address: c.Address, Left: c.Left, LastUsed: c.LastUsed})
+		s.Held = append(s.Held, Held{ID: c.ID, Kind: c.Kind, RPID: c.RPID, Address: c.Address, Left: c.Left, Digits: c.Digits, LastUsed: c.LastUsed})
 	}
 	return s
 }

@@ -226,13 +226,44 @@ func (p *Pages) serveVerifyTOTP(v *visit) {
 type verifyCodePage struct {
 	verifyPage
 	action string
+	// Digits is how many digits send the form by themselves; 0: none do.
+	Digits int
+	Hint   string
 }
 
 // Here is the address of the form.
 func (p verifyCodePage) Here() string { return p.action }
 
+// codeDigits returns how many digits the codes of the person's authenticator apps have, or
+// 0 where they differ: apps that came from another system may show seven or eight, and a
+// form that goes off after six of them spends an attempt.
+func codeDigits(u *mfa.Subject) int {
+	all := -1
+	for _, h := range u.Held {
+		digits := h.Digits
+		if digits == 0 {
+			digits = 6
+		}
+		switch {
+		case h.Kind != mfa.TOTP:
+		case all < 0:
+			all = digits
+		case all != digits:
+			return 0
+		}
+	}
+	if all < 0 {
+		return 6
+	}
+	return all
+}
+
 func (v *visit) showVerifyTOTP(status int, st *mfa.State, err error) {
-	page := verifyCodePage{verifyPage{frame: v.primaryFrame(st, v.T("verify.title"))}, v.Href("verify/totp")}
+	page := verifyCodePage{verifyPage: verifyPage{frame: v.primaryFrame(st, v.T("verify.title"))}, action: v.Href("verify/totp")}
+	page.Digits, page.Hint = codeDigits(st.Subject), v.T("verify.totp.hint")
+	if page.Digits != 6 {
+		page.Hint = v.T("verify.totp.hint.any")
+	}
 	if err != nil {
 		status = page.codeFailed(err, "verify.totp.wrong")
 	}
@@ -249,7 +280,7 @@ func (p *Pages) serveVerifyCode(v *visit) {
 const fewCodes = 3
 
 func (v *visit) showVerifyCode(status int, st *mfa.State, err error) {
-	page := verifyCodePage{verifyPage{frame: v.verifyFrame(st, v.T("verify.code.title"))}, v.Href("verify/backup-code")}
+	page := verifyCodePage{verifyPage: verifyPage{frame: v.verifyFrame(st, v.T("verify.code.title"))}, action: v.Href("verify/backup-code")}
 	if m, ok := method(st, mfa.BackupCode); ok && m.Left <= fewCodes {
 		page.Left = v.words.count("codes.left", m.Left)
 	}

@@ -77,7 +77,8 @@ func (*Source) Account(name string) (string, error) {
 // account is what Account returned. Unknown and disabled accounts and those
 // without a password cost one hash like the others, so that neither the answer
 // nor its time tells them apart (AC-115). An account whose hash was made at an
-// older cost takes that cost until its next sign-in, which hashes it anew.
+// older cost takes that cost until its next sign-in, which hashes it anew; so does one
+// that came from another system (see verify).
 func (s *Source) Authenticate(ctx context.Context, account, password string) (*mfa.Identity, error) {
 	secret, err := prepare(password)
 	if err != nil || len(secret) == 0 {
@@ -94,7 +95,7 @@ func (s *Source) Authenticate(ctx context.Context, account, password string) (*m
 	if known {
 		phc = string([]byte(user.Password))
 	}
-	ok, rehash, err := s.hasher.Verify(ctx, phc, secret)
+	ok, rehash, err := s.verify(ctx, phc, secret, password)
 	if errors.Is(err, seal.ErrPHC) || errors.Is(err, seal.ErrPepper) {
 		// A damaged record, or a pepper that was lost. Outside it looks like any
 		// rejection and takes as long, or it would tell that the account exists.
@@ -152,4 +153,5 @@ func fault(doing string, err error) error {
 var (
 	_ mfa.PasswordSource = (*Source)(nil)
 	_ mfa.Passwords      = (*Source)(nil)
+	_ mfa.PasswordMover  = (*Source)(nil)
 )

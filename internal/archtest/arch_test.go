@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 
 	"caddymodule": {
 		"api", "doctor", "forwardauth", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
-		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode",
+		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode", "moving",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
 		"sender/twilio", "sender/webhook", "session", "store", "store/archive", "store/badger", "store/transfer",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -55,7 +55,9 @@ var allowed = map[string][]string{
 	"identity/oidc":    {"internal/outbound", "mfa", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2"},
 	"identity/ldap":    {"mfa", "github.com/go-ldap/ldap/v3"},
 	"identity/proxied": {"mfa"},
-	"identity/local":   {"internal/seal", "mfa", "golang.org/x/text"},
+	"identity/local":   {"internal/oldhash", "internal/seal", "mfa", "golang.org/x/text"},
+
+	"moving": {"mfa", "go.yaml.in/yaml/v3"},
 
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
@@ -73,6 +75,7 @@ var allowed = map[string][]string{
 	"internal/archtest":  {},
 	"internal/clock":     {},
 	"internal/oidctest":  {},
+	"internal/oldhash":   {"github.com/go-crypt/crypt"},
 	"internal/outbound":  {},
 	"internal/qr":        {"github.com/boombuler/barcode"},
 	"internal/quote":     {},
@@ -81,8 +84,21 @@ var allowed = map[string][]string{
 	"internal/pgtest":    {"github.com/jackc/pgx/v5"},
 	"internal/slapdtest": {"github.com/go-ldap/ldap/v3"},
 	"internal/web":       {},
+	"internal/archtest":   {},
+	"internal/clock":      {},
+	"internal/faultproxy": {},
+	"internal/oidctest":   {},
+	"internal/outbound":   {},
+	"internal/qr":         {"github.com/boombuler/barcode"},
+	"internal/quote":      {},
+	"internal/related":    {"golang.org/x/net/publicsuffix"},
+	"internal/seal":       {"golang.org/x/crypto"},
+	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
+	"internal/slapdtest":  {"github.com/go-ldap/ldap/v3"},
+	"internal/web":        {},
 
 	"e2e":                     {},
+	"e2e/scale":               {},
 	"docs/examples/assertion": {},
 }
 
@@ -108,6 +124,8 @@ var owned = map[string][]string{
 	"github.com/getkin/kin-openapi":       {"api/apitest"},
 	"github.com/coreos/go-oidc/v3":        {"identity/oidc"},
 	"golang.org/x/oauth2":                 {"identity/oidc"},
+	"github.com/go-crypt/crypt":           {"internal/oldhash"},
+	"go.yaml.in/yaml/v3":                  {"moving"},
 }
 
 // forbidden are imports that nobody may have.

@@ -26,6 +26,7 @@ type Server struct {
 	dir  string
 	bin  string
 	on   bool
+	read int // of the log
 }
 
 // durable are the settings of a server whose kills and restarts must lose nothing; quick

@@ -3,6 +3,7 @@ package pgtest_test
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -44,5 +45,28 @@ func TestServer_keepsWhatWasWrittenBeforeItWasKilled(t *testing.T) {
 	s.Restart(t)
 	if err := exec(t, url, "SELECT n FROM x"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestServer_Plans(t *testing.T) {
+	s := pgtest.Start(t)
+	url := s.URL("postgres")
+	if err := exec(t, url, "CREATE TABLE x (n int PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	s.Explain(t, "force_generic_plan")
+	s.Plans(t)
+	if err := exec(t, url, "SELECT\n\tn\nFROM x WHERE n < 7 AND n + 0 = 3"); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec(t, url, "SELECT count(*) FROM x"); err != nil {
+		t.Fatal(err)
+	}
+	plans := s.Plans(t)
+	if len(plans) != 2 || plans[0].Query != "SELECT n FROM x WHERE n < 7 AND n + 0 = 3" || !strings.Contains(plans[1].Text, "Seq Scan on x") {
+		t.Errorf("got %+v", plans)
+	}
+	if again := s.Plans(t); len(again) != 0 {
+		t.Errorf("and again %+v", again)
 	}
 }

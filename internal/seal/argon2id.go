@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -100,6 +101,7 @@ type Hasher struct {
 	queue    int64
 	waiting  atomic.Int64
 	refused  atomic.Uint64
+	took     atomic.Int64 // nanoseconds that a hash at params takes; 0: not known yet
 }
 
 // NewHasher returns a Hasher.
@@ -182,6 +184,13 @@ func (h *Hasher) Verify(ctx context.Context, phc string, secret []byte) (ok, reh
 	return true, s.params != h.params || s.pepperID != h.pepperID || len(s.salt) < saltSize, nil
 }
 
+// Verifiable reports whether Verify would compute the string: it is of the form that Hash
+// writes, and its cost is within the bounds. Whether its pepper is here, it does not say.
+func Verifiable(phc string) bool {
+	_, err := parsePHC(phc)
+	return err == nil
+}
+
 // Key derives 32 bytes from a secret at the given cost, without the pepper. It
 // waits for its turn, or answers ErrBusy where too many wait already, or the
 // context's error.
@@ -193,7 +202,10 @@ func (h *Hasher) Key(ctx context.Context, secret, salt []byte, p Params) ([]byte
 		return nil, err
 	}
 	defer func() { <-h.slots }()
-	return argon2.IDKey(secret, salt, p.Time, p.Memory, p.Threads, tagSize), nil
+	began := time.Now()
+	key := argon2.IDKey(secret, salt, p.Time, p.Memory, p.Threads, tagSize)
+	h.measured(p, time.Since(began))
+	return key, nil
 }
 
 func (h *Hasher) acquire(ctx context.Context) error {

@@ -77,6 +77,7 @@ type state struct {
 type person struct {
 	user        *mfa.User
 	credentials []webauthn.Credential
+	pasts       []past // of each of them
 }
 
 func (p *person) WebAuthnID() []byte                         { return p.user.Handle }
@@ -195,6 +196,7 @@ func (f *Factor) FinishVerification(at *mfa.Place, u *mfa.User, st, answer []byt
 	if err != nil {
 		return "", nil, err
 	}
+	p.welcome(parsed)
 	proven, err := rp.ValidateLogin(p, *session, parsed)
 	if err != nil {
 		return "", nil, rejected(doing, err)
@@ -225,11 +227,13 @@ func signed(doing string, at *mfa.Place, u *mfa.User, proven *webauthn.Credentia
 		if !fits(c, at) || c.Unique != unique {
 			continue
 		}
-		data, err := json.Marshal(proven)
+		o, err := pastOf(c.Data)
 		if err != nil {
-			return "", nil, fmt.Errorf("encoding a passkey: %w", err)
+			return "", nil, err
 		}
-		return c.ID, data, nil
+		o.Unseen = false
+		data, err := encode(proven, o)
+		return c.ID, data, err
 	}
 	return "", nil, fmt.Errorf("%s: it is not the user's: %w", doing, mfa.ErrRejected)
 }
@@ -255,11 +259,12 @@ func (*Factor) Advance(current, verified mfa.Secret) (mfa.Secret, error) {
 	}
 	now.Authenticator.SignCount = is
 	now.Flags = next.Flags
-	data, err := json.Marshal(&now)
+	o, err := pastOf(current)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a passkey: %w", err)
+		return nil, err
 	}
-	return data, nil
+	o.Unseen = false
+	return encode(&now, o)
 }
 
 // ceremony makes the relying party of the place, and the user as it knows them.
@@ -328,7 +333,11 @@ func newPerson(at *mfa.Place, u *mfa.User) (*person, error) {
 			return nil, errors.New("reading a passkey: damaged data")
 		}
 		known.Authenticator.CloneWarning = false // of this ceremony only
-		p.credentials = append(p.credentials, known)
+		o, err := pastOf(c.Data)
+		if err != nil {
+			return nil, err
+		}
+		p.credentials, p.pasts = append(p.credentials, known), append(p.pasts, o)
 	}
 	return p, nil
 }

@@ -54,6 +54,7 @@ func (f *Factor) FinishSignIn(at *mfa.Place, st, answer []byte, find func(handle
 	if err != nil {
 		return nil, "", nil, fmt.Errorf("%s: %w", doing, err)
 	}
+	p.meet(parsed)
 	// The library compares the handle with p's and looks for the credential among
 	// those of p: dave's passkey under alice's handle is nobody's (AC-140).
 	_, proven, err := rp.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return p, nil }, *session, parsed)

@@ -16,14 +16,10 @@ import (
 )
 
 const (
-	period     = 30 // seconds
 	secretSize = 20 // bytes, RFC 4226 §4 R6
 	skew       = 1  // steps to either side, RFC 6238 §5.2
-	clockSteps = 20 // steps to either side in which a wrong clock is recognised: ten minutes
-
-	// version is the first byte of a credential's data: the secret follows.
-	version = 1
-
+	// clockOff is to either side the time in which a wrong clock is recognised.
+	clockOff = 10 * time.Minute
 	maxInput = 32 // bytes; nobody types more spaces than that
 )
 
@@ -85,26 +81,24 @@ func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+"
 // the step, never the text: "123456" and "123 456" are one code, and no other
 // spelling is any (AC-103).
 func (*Factor) Step(data mfa.Secret, code string, now time.Time) (int64, error) {
-	digits, ok := parse(code)
-	if !ok {
+	a, err := read(data)
+	if err != nil {
+		return 0, err
+	}
+	digits, ok := parse(code, a.digits)
+	if !ok || now.Unix() < 0 {
 		return 0, mfa.ErrRejected
 	}
-	if len(data) != 1+secretSize || data[0] != version {
-		return 0, fmt.Errorf("reading an authenticator app's secret: %w", mfa.ErrRejected)
-	}
-	if now.Unix() < 0 {
-		return 0, mfa.ErrRejected
-	}
-	secret := secretText.EncodeToString(data[1:])
-	current := now.Unix() / period
-
+	secret := secretText.EncodeToString(a.secret)
+	current := now.Unix() / a.period
+	around := int64(clockOff/time.Second) / a.period
 	var match, off int64 = -1, -1
-	for step := current - clockSteps; step <= current+clockSteps; step++ {
+	for step := current - around; step <= current+around; step++ {
 		if step < 0 {
 			continue
 		}
 		want, err := hotp.GenerateCodeCustom(secret, uint64(step), hotp.ValidateOpts{
-			Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1,
+			Digits: otp.Digits(a.digits), Algorithm: a.algorithm,
 		})
 		if err != nil {
 			// The library's error may repeat the secret; ours must not.
@@ -123,30 +117,33 @@ func (*Factor) Step(data mfa.Secret, code string, now time.Time) (int64, error) 
 	case match >= 0:
 		return match, nil
 	case off >= 0:
-		return 0, &mfa.ClockError{Off: time.Duration(off-current) * period * time.Second}
+		return 0, &mfa.ClockError{Off: time.Duration((off-current)*a.period) * time.Second}
 	}
 	return 0, mfa.ErrRejected
 }
 
 func distance(a, b int64) int64 { return max(a-b, b-a) }
 
-// parse returns the six ASCII digits of a code. Spaces between them are left
-// out, because apps show two groups of three; nothing else is.
-func parse(code string) (string, bool) {
+// parse returns the ASCII digits of a code. Spaces between them are left out, because
+// apps show them in groups; nothing else is.
+func parse(code string, n int) (string, bool) {
 	if len(code) > maxInput {
 		return "", false
 	}
-	digits := make([]byte, 0, 6)
+	digits := make([]byte, 0, n)
 	for i := 0; i < len(code); i++ {
 		switch c := code[i]; {
 		case c == ' ':
-		case c >= '0' && c <= '9' && len(digits) < 6:
+		case c >= '0' && c <= '9' && len(digits) < n:
 			digits = append(digits, c)
 		default:
 			return "", false
 		}
 	}
-	return string(digits), len(digits) == 6
+	return string(digits), len(digits) == n
 }
 
-var _ mfa.Authenticator = (*Factor)(nil)
+var (
+	_ mfa.Authenticator      = (*Factor)(nil)
+	_ mfa.AuthenticatorMover = (*Factor)(nil)
+)

@@ -9,7 +9,7 @@
 -- +goose Up
 
 CREATE TABLE installation (
-	only        boolean     PRIMARY KEY DEFAULT true CHECK (only),
+	one         boolean     PRIMARY KEY DEFAULT true CHECK (one),
 	id          text        NOT NULL,
 	made        timestamptz NOT NULL DEFAULT now()
 );
@@ -35,7 +35,7 @@ CREATE TABLE users (
 	first_sign_in  timestamptz,
 	record         bytea       NOT NULL
 );
-CREATE INDEX users_by_name ON users (name, id);
+CREATE INDEX users_by_name ON users (name ASC, id ASC);
 
 -- Who holds a unique key: one of an identity source, an address that signs in, a passkey.
 CREATE TABLE user_keys (
@@ -69,23 +69,30 @@ CREATE TABLE user_counts (
 CREATE TABLE sessions (
 	id           text COLLATE "C" PRIMARY KEY,
 	user_id      text COLLATE "C" NOT NULL,
+	line         smallint    NOT NULL,  -- of session_lines
 	scope        text        NOT NULL,
 	complete     boolean     NOT NULL,
-	created      timestamptz,
-	last_seen    timestamptz,
-	expires      timestamptz,
-	ended        timestamptz,          -- NULL: it goes on
+	created      timestamptz NOT NULL,
+	last_seen    timestamptz NOT NULL,  -- newer than the record's where that was not written since
+	expires      timestamptz NOT NULL,
+	ended        timestamptz,           -- NULL: it goes on
 	delete_after timestamptz NOT NULL,
 	record       bytea       NOT NULL
 );
 CREATE INDEX sessions_by_user ON sessions (user_id) WHERE ended IS NULL;
 CREATE INDEX sessions_to_delete ON sessions (delete_after);
 
+-- Rows to lock for who changes which sessions a user has; a user's is a hash of the ID.
+CREATE TABLE session_lines (
+	line         smallint    PRIMARY KEY
+);
+INSERT INTO session_lines SELECT generate_series(0, 4095);
+
 CREATE TABLE challenges (
 	id           text COLLATE "C" PRIMARY KEY,
 	purpose      text        NOT NULL,
-	expires      timestamptz,
-	taken        timestamptz,
+	expires      timestamptz NOT NULL,
+	taken        timestamptz,           -- NULL: not yet
 	delete_after timestamptz NOT NULL,
 	record       bytea       NOT NULL
 );

@@ -1,0 +1,5 @@
+package postgres
+
+import "context"
+
+func (s *Store) tidy(context.Context) error { return nil }

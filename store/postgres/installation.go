@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/secondgate/secondgate/store"
+)
+
+// install finds the installation that the database is of, or makes it where there never was
+// one, and compares it with the marker. An emptied database, or another one, must never
+// look like a first start, whose visitor becomes the administrator (AC-228).
+func (d *DB) install(ctx context.Context) error {
+	marked, err := readMarker(d.o.Marker)
+	if err != nil {
+		return err
+	}
+	if d.installation, err = d.readInstallation(ctx); err != nil {
+		return err
+	}
+	if d.installation == "" {
+		if marked != "" {
+			return d.lost("it is empty")
+		}
+		if err := d.makeInstallation(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case marked != "" && marked != d.installation:
+		return d.lost("it is the database of another installation")
+	case marked == "" && d.o.Marker != "":
+		return writeMarker(d.o.Marker, d.installation)
+	}
+	return nil
+}
+
+func (d *DB) lost(what string) error {
+	return fmt.Errorf("%w: %s. Correct the address, or restore the newest backup (or, to go on with what is there, remove the marker file %s)", ErrLost, what, d.o.Marker)
+}
+
+func (d *DB) readInstallation(ctx context.Context) (id string, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT id FROM installation`).Scan(&id)
+	if noRow(err) {
+		return "", nil
+	}
+	return id, d.fault("reading the installation", err)
+}
+
+// makeInstallation makes one; of several nodes that do so at once one wins, and has a fresh
+// store.
+func (d *DB) makeInstallation(ctx context.Context) error {
+	var used bool
+	err := d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM users) OR EXISTS (SELECT FROM user_keys) OR EXISTS (SELECT FROM sessions)
+		OR EXISTS (SELECT FROM events) OR EXISTS (SELECT FROM meta)`).Scan(&used)
+	if err != nil {
+		return d.fault("looking for an installation", err)
+	}
+	tag, err := d.pool.Exec(ctx, `INSERT INTO installation (id) SELECT $1 WHERE NOT $2 ON CONFLICT DO NOTHING`, rand.Text(), used)
+	if err != nil {
+		return d.fault("making the installation", err)
+	}
+	d.fresh = tag.RowsAffected() == 1
+	if d.installation, err = d.readInstallation(ctx); err != nil {
+		return err
+	}
+	if d.installation == "" {
+		return fmt.Errorf("it holds data, but no row says of which installation; restore the newest backup: %w", store.ErrDamaged)
+	}
+	return nil
+}
+
+// marker is the file outside of the database.
+type marker struct {
+	Version      int    `json:"version"`
+	Installation string `json:"installation"`
+}
+
+const markerVersion = 1
+
+// readMarker returns "" where there is none.
+func readMarker(path string) (installation string, err error) {
+	if path == "" {
+		return "", nil
+	}
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the marker file: %w", err)
+	}
+	var m marker
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&m); err != nil || m.Version < 1 || m.Installation == "" {
+		// It is there, so there was an installation.
+		return "", fmt.Errorf("%w: the marker file %s is damaged; restore it from a backup (or, to go on with what is in the database, remove it)", ErrLost, path)
+	}
+	if m.Version > markerVersion {
+		return "", fmt.Errorf("reading the marker file %s: %w", path, store.ErrNewer)
+	}
+	return m.Installation, nil
+}
+
+// writeMarker writes the file whole and returns when it is on disk.
+func writeMarker(path, installation string) error {
+	raw, err := json.Marshal(marker{markerVersion, installation})
+	if err != nil {
+		return fmt.Errorf("writing the marker file: %w", err)
+	}
+	if err := writeWhole(path, append(raw, '\n')); err != nil {
+		return fmt.Errorf("writing the marker file: %w", err)
+	}
+	return nil
+}
+
+func writeWhole(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	if runtime.GOOS == "windows" {
+		return nil // it writes names through by itself
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if closeErr := d.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

@@ -1,0 +1,35 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/secondgate/secondgate/mfa"
+)
+
+// exclusiveWait is how long Exclusively waits for its turn.
+const exclusiveWait = 5 * time.Second
+
+// exclusive are the names that work runs under on this node.
+var exclusive = newLocks()
+
+// Exclusively implements mfa.Locks, on this node alone.
+func (s *Store) Exclusively(ctx context.Context, name string, work func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, exclusiveWait)
+	defer cancel()
+	unlock, err := exclusive.lock(wait, name)
+	switch {
+	case err == nil:
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	default:
+		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
+	}
+	defer unlock()
+	return work(ctx)
+}
