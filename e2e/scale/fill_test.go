@@ -31,7 +31,7 @@ func fill(t testing.TB, c *crowd, s mfa.Store, users int) {
 		}
 	}
 	var err error
-	if p, portable := s.(store.Portable); portable {
+	if p, portable := s.(store.Target); portable {
 		err = fillRows(c, p, users, tell)
 	} else {
 		err = fillEach(c, s, users, tell)
@@ -41,7 +41,7 @@ func fill(t testing.TB, c *crowd, s mfa.Store, users int) {
 }
 
 // fillRows takes the way of a restored backup.
-func fillRows(c *crowd, s store.Portable, users int, tell func(string, int)) error {
+func fillRows(c *crowd, s store.Target, users int, tell func(string, int)) error {
 	people := func(i int) (store.Row, error) { return row(store.Users, string(userID(i)), c.user(i)) }
 	if err := rowsAtOnce(s, users, people, func(n int) { tell("users", n) }); err != nil {
 		return fmt.Errorf("users: %w", err)
@@ -80,7 +80,7 @@ func fillRows(c *crowd, s store.Portable, users int, tell func(string, int)) err
 }
 
 // rowsAtOnce takes n rows in, some parts at a time.
-func rowsAtOnce(s store.Portable, n int, make func(i int) (store.Row, error), tell func(int)) error {
+func rowsAtOnce(s store.Target, n int, make func(i int) (store.Row, error), tell func(int)) error {
 	return atOnce(4, (n+part-1)/part, func(p int) error {
 		var list []store.Row
 		for i := p * part; i < min(n, (p+1)*part); i++ {
@@ -94,7 +94,7 @@ func rowsAtOnce(s store.Portable, n int, make func(i int) (store.Row, error), te
 	}, func(p int) { tell(p * part) })
 }
 
-func take(s store.Portable, list []store.Row) error {
+func take(s store.Target, list []store.Row) error {
 	err := s.Import(context.Background(), list)
 	if errors.Is(err, mfa.ErrTooLarge) && len(list) > 1 {
 		half := len(list) / 2
