@@ -100,26 +100,32 @@ func (p *partWriter) part(kind byte, b []byte) error {
 	return err
 }
 
+func stopped(err error) error {
+	return fmt.Errorf("the gateway stopped in the middle of it, so there is no backup; make it again (%w)", err)
+}
+
 // readBackup reads the parts, and writes those of the file to out.
 func readBackup(in io.Reader, out io.Writer, tell func(copyProgress)) (*backupInfo, error) {
 	for {
 		var head [5]byte
 		if _, err := io.ReadFull(in, head[:]); err != nil {
-			return nil, fmt.Errorf("the gateway stopped in the middle of it, so there is no backup; make it again (%w)", err)
+			return nil, stopped(err)
 		}
 		size := binary.BigEndian.Uint32(head[1:])
 		if size > maxBackupPart {
 			return nil, errors.New("what answers at the admin endpoint sends no backup")
 		}
 		if head[0] == partData {
-			if _, err := io.CopyN(out, in, int64(size)); err != nil {
+			if _, err := io.CopyN(out, in, int64(size)); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return nil, stopped(err)
+			} else if err != nil {
 				return nil, fmt.Errorf("receiving the backup: %w", err)
 			}
 			continue
 		}
 		text := make([]byte, size)
 		if _, err := io.ReadFull(in, text); err != nil {
-			return nil, fmt.Errorf("the gateway stopped in the middle of it, so there is no backup; make it again (%w)", err)
+			return nil, stopped(err)
 		}
 		var err error
 		switch head[0] {
