@@ -72,6 +72,7 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	defer v.leave()
 	d := newDesk(v.gate, v.policies, app.sites())
 	d.at = func(address string) (*mfa.AccessQuery, error) { return app.gatesAt(v.guard, address) }
+	d.rotation = v.pooled.store.keys.rotation
 	d.doctor = func(p doctor.Proxy) *doctor.Report { return app.examine(v.generation, nil, p) }
 	op := strings.TrimPrefix(r.URL.Path, adminBase)
 	if op == opBackup {

@@ -90,7 +90,7 @@ func (a *App) newAssertions(keys *seal.Keyset, policies *mfa.Policies, sources [
 		}
 	}
 	return session.NewAssertions(session.AssertionConfig{
-		Algorithm: algorithm, Keys: derivedKeys(keys, "assertion"), Issuer: a.Assertion.Issuer,
+		Algorithm: algorithm, Keys: derivedKeys(keys, forAssertions), Issuer: a.Assertion.Issuer,
 		Passwords: func(source string) bool { return passwords[source] },
 		Policy:    policies.Current, Now: clock.Now,
 	})

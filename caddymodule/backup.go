@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/secondgate/secondgate/internal/clock"
 	"github.com/secondgate/secondgate/internal/seal"
@@ -21,14 +20,15 @@ type backupInfo struct {
 	ID      string         `json:"id,omitempty"`
 	Made    time.Time      `json:"made,omitzero"`
 	Program string         `json:"program,omitempty"`
-	Store   string         `json:"store"`         // which kind
-	Key     string         `json:"key,omitempty"` // the ID of the one that sealed it
+	Store   string         `json:"store"`                 // which kind
+	Key     string         `json:"key,omitempty"`         // the ID of the one that sealed it
+	Sealed  bool           `json:"keys_inside,omitempty"` // the keys are in it, sealed with a master key
 	Rows    int64          `json:"rows"`
 	Tables  archive.Totals `json:"tables"`
 }
 
 func backupOf(h archive.Header, t archive.Totals) *backupInfo {
-	return &backupInfo{ID: h.ID, Made: h.Made, Program: h.Program, Store: h.Store, Key: h.Key, Rows: t.Rows(), Tables: t}
+	return &backupInfo{ID: h.ID, Made: h.Made, Program: h.Program, Store: h.Store, Key: h.Key, Sealed: h.Keys != nil, Rows: t.Rows(), Tables: t}
 }
 
 // copyProgress is how far a copy is.
@@ -49,8 +49,11 @@ func (d desk) backup(ctx context.Context, from openStore, keys *seal.Keyset, out
 		if err != nil {
 			return err
 		}
-		version, _ := caddy.Version()
-		w, err := archive.NewWriter(out, keys, archive.Header{Made: clock.Now(), Program: version, Store: d.kind, Rows: about})
+		sealed, err := keys.SealedText()
+		if err != nil {
+			return err
+		}
+		w, err := archive.NewWriter(out, keys, archive.Header{Made: clock.Now(), Program: programVersion(), Store: d.kind, Rows: about, Keys: sealed})
 		if err != nil {
 			return err
 		}
@@ -76,4 +79,19 @@ func unmeasured(s openStore) openStore {
 func kindOf(s StoreModule) string {
 	kind, _, _ := strings.Cut(s.place(), ":")
 	return kind
+}
+
+// programVersion is ours, also where we are a module of another program.
+func programVersion() string {
+	const us = "github.com/secondgate/secondgate"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == us && m.Version != "" {
+			return m.Version
+		}
+	}
+	return "unknown"
 }

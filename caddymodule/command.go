@@ -11,6 +11,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/secondgate/secondgate/store"
 )
 
 func init() {
@@ -46,6 +48,7 @@ const (
 type flags struct {
 	config, adapter, address, url string
 	json, yes, anyHost            bool
+	told                          func(*store.RotationStatus) // of a rotation that is carried on here
 }
 
 func addCommands(root *cobra.Command) {

@@ -102,7 +102,11 @@ func (f *flags) backup(cmd *cobra.Command, path string, force bool) error {
 		fmt.Fprintf(about, "%s is whole and sealed.\n\n", path)
 	}
 	showBackup(about, info)
-	fmt.Fprintf(about, "\nIt opens with the key %s of the store's keys. Keep those too, and at another place.\n", info.Key)
+	if info.Sealed {
+		fmt.Fprintln(about, "\nIts keys are in it, sealed with the master key: keep that one, and at another place.")
+	} else {
+		fmt.Fprintf(about, "\nIt opens with the key %s of the store's keys. Keep those too, and at another place.\n", info.Key)
+	}
 	return nil
 }
 
@@ -125,7 +129,7 @@ func (f *flags) makeBackup(ctx context.Context, out io.Writer, tell func(copyPro
 		}
 		why = fmt.Errorf("no gateway answers at the admin endpoint %s", address)
 	}
-	place, err := onStore(ctx, cfg, why, func(d desk, opened openStore, keys *seal.Keyset) (err error) {
+	place, err := f.onStore(ctx, cfg, why, func(d desk, opened openStore, keys *seal.Keyset) (err error) {
 		info, err = d.backup(ctx, opened, keys, out, tell)
 		return err
 	})
@@ -180,14 +184,14 @@ func (f *flags) verifyBackup(ctx context.Context, cmd *cobra.Command, path, keyF
 	if err != nil {
 		return nil, err
 	}
-	var keys *seal.Keyset
-	if keyFile != "" {
-		keys, err = seal.LoadKeys(keyFile)
-	} else {
-		keys, err = f.configuredKeys(ctx)
-	}
+	of, end, err := f.copiedStore(ctx)
 	if err != nil {
-		return nil, refused("%v; name the key file: --keys FILE", err)
+		return nil, err
+	}
+	defer end()
+	keys, err := keysOf(ctx, h, keyFile, of)
+	if err != nil {
+		return nil, err
 	}
 	return f.checkBackup(ctx, cmd, path, h, keys)
 }
@@ -234,22 +238,27 @@ func backupError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// configuredKeys are those of the store of the configuration.
-func (f *flags) configuredKeys(ctx context.Context) (*seal.Keyset, error) {
+// copiedStore provisions the store of the configuration, and opens nothing.
+func (f *flags) copiedStore(ctx context.Context) (s copiedStore, end func(), err error) {
 	cfg, _, _, err := f.whom()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	app, end, err := alone(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	return keysAt(app.store)
+	return copiedStoreOf(ctx, cfg)
 }
 
-// keysAt are the keys of a store, whether there is a store or not.
-func keysAt(s StoreModule) (*seal.Keyset, error) { return seal.LoadKeys(s.keyFile()) }
+func copiedStoreOf(ctx context.Context, cfg *gatewayConfig) (s copiedStore, end func(), err error) {
+	app, end, err := alone(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, ok := app.store.(copiedStore)
+	if !ok {
+		end()
+		return nil, nil, refused("a store of the kind %s cannot be copied", kindOf(app.store))
+	}
+	return s, end, nil
+}
 
 // showBackup shows what is in a backup.
 func showBackup(w io.Writer, b *backupInfo) {

@@ -126,7 +126,7 @@ func TestBackup(t *testing.T) {
 		b.says(exitRefused, b.other, "no such file", "backup", "verify", b.file+"9")
 		b.says(exitFailed, b.other, "no backup of secondgate", "backup", "verify", b.keys)
 		wrong := filepath.Join(b.dir, "wrong.json")
-		if _, err := seal.CreateKeys(wrong); err != nil {
+		if _, err := seal.CreateKeys(t.Context(), seal.FileVault(wrong), nil); err != nil {
 			t.Fatal(err)
 		}
 		b.says(exitRefused, b.other, "sealed with another key", "backup", "verify", b.file, "--keys", wrong)
@@ -262,7 +262,7 @@ func TestBackup_brokenStreamLeavesNoFile(t *testing.T) {
 // populate fills the store of a gateway that is down with so many users.
 func (b *backups) populate(n int) {
 	b.t.Helper()
-	keys, err := seal.LoadKeys(b.keys)
+	keys, err := seal.OpenKeys(context.Background(), seal.FileVault(b.keys), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -14,12 +14,16 @@ import (
 // keysCommand is "keys" with what stands below it.
 func (f *flags) keysCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "keys", Short: "Makes, lists and revokes the API keys of programs",
-		Long: "Makes, lists and revokes the keys with which programs use the admin API. A key opens\n" +
-			"what its scopes name and nothing else, for so long and no longer.\n\nScopes: " + scopeWords(),
+		Use: "keys", Short: "API keys of programs, and the keys of the gateway itself",
+		Long: "Two kinds of keys, which have nothing to do with each other.\n\n" +
+			"An API key is a program's: with it the program uses the admin API. It opens what its\n" +
+			"scopes name and nothing else, for so long and no longer.\n\n" +
+			"The gateway's own keys seal the store and sign sessions. They open nothing to anybody,\n" +
+			"and are replaced while the gateway serves.\n\nScopes: " + scopeWords(),
 	}
 	group(c)
-	c.AddCommand(f.keyListCommand(), f.keyCreateCommand(), f.keyRevokeCommand())
+	groupKeys(c, []*cobra.Command{f.keyListCommand(), f.keyCreateCommand(), f.keyRevokeCommand()},
+		[]*cobra.Command{f.keyStatusCommand(), f.rotateCommand(), f.masterCommand()})
 	return c
 }
 
@@ -28,7 +32,7 @@ func scopeWords() string { return strings.Join(mfa.PowerNames(), ", ") }
 func (f *flags) keyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "Lists keys with their scopes, their end and their last use",
+		Short:   "Lists API keys with their scopes, their end and their last use",
 		Example: `  secondgate mfa keys list`,
 		Args:    noArgs,
 		RunE:    f.run(opKeyList, nil),
@@ -39,7 +43,7 @@ func (f *flags) keyCreateCommand() *cobra.Command {
 	var in adminRequest
 	c := &cobra.Command{
 		Use:   "create <name>",
-		Short: "Makes a key for a program; it is printed this once",
+		Short: "Makes an API key for a program; it is printed this once",
 		Long: "Makes a key for a program and prints it, this once, on standard output. What the\n" +
 			"store keeps of it opens nothing.\n\nScopes: " + scopeWords(),
 		Example: `  secondgate mfa keys create onboarding --scope users:read --scope users:write
@@ -66,7 +70,7 @@ func (f *flags) keyCreateCommand() *cobra.Command {
 func (f *flags) keyRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke <id>",
-		Short:   "Ends a key at once",
+		Short:   "Ends an API key at once",
 		Example: `  secondgate mfa keys revoke 5f1b0c9d2e3a4756`,
 		Args: func(c *cobra.Command, args []string) error {
 			switch {

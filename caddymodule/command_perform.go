@@ -151,7 +151,7 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 	if op == opDoctor || op == opProbe || op == opProbed {
 		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, errNoDoctor)}
 	}
-	place, err = onStore(ctx, cfg, why, func(d desk, _ openStore, _ *seal.Keyset) (err error) {
+	place, err = f.onStore(ctx, cfg, why, func(d desk, _ openStore, _ *seal.Keyset) (err error) {
 		answer, err = d.perform(ctx, op, in)
 		return err
 	})
@@ -186,7 +186,7 @@ func toStderr() *slog.Logger {
 
 // onStore does something on the store of the configuration. why says for what reason it is
 // not the gateway that does it.
-func onStore(ctx context.Context, cfg *gatewayConfig, why error, do func(desk, openStore, *seal.Keyset) error) (place string, err error) {
+func (f *flags) onStore(ctx context.Context, cfg *gatewayConfig, why error, do func(desk, openStore, *seal.Keyset) error) (place string, err error) {
 	app, end, err := alone(ctx, cfg)
 	if err != nil {
 		return "", err
@@ -218,6 +218,11 @@ func onStore(ctx context.Context, cfg *gatewayConfig, why error, do func(desk, o
 	}
 	d := newDesk(gate, policies, cfg.sites(app))
 	d.kind = kindOf(app.store)
+	ring := newKeyring(opened, keys, slog.New(slog.DiscardHandler))
+	ring.lives(app.absolute())
+	if d.rotation, d.told = ring.rotation, f.told; d.told == nil {
+		d.told = func(*store.RotationStatus) {}
+	}
 	err = do(d, opened, keys)
 	if closeErr := recorder.Close(ctx); err == nil {
 		err = closeErr

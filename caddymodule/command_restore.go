@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +59,7 @@ func (f *flags) restore(cmd *cobra.Command, path, keyFile string, keepSessions b
 		return nil, "", err
 	}
 	defer end()
-	keys, err := keysOf(h, keyFile, into)
+	keys, err := keysOf(ctx, h, keyFile, into)
 	if err != nil {
 		return nil, "", err
 	}
@@ -81,19 +82,22 @@ func (f *flags) restore(cmd *cobra.Command, path, keyFile string, keepSessions b
 	return done, note, nil
 }
 
-// keysOf returns the keys that open the backup.
-func keysOf(h archive.Header, keyFile string, into copiedStore) (*seal.Keyset, error) {
-	if keyFile != "" {
-		keys, err := seal.LoadKeys(keyFile)
-		if err != nil {
-			return nil, refused("%v", err)
-		}
-		return keys, nil
-	}
-	keys, err := keysAt(into)
+// keysOf returns the keys that open the backup: those of the file that was named, those in
+// the backup itself, or those that the store of the configuration has.
+func keysOf(ctx context.Context, h archive.Header, keyFile string, of copiedStore) (keys *seal.Keyset, err error) {
 	switch {
+	case keyFile != "":
+		keys, err = seal.OpenKeys(ctx, seal.FileVault(keyFile), of.master())
+	case h.Keys != nil && of.master() != nil:
+		keys, err = seal.OpenSealed(h.Keys, of.master())
+	default:
+		keys, err = of.ownKeys(ctx)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && h.Keys != nil:
+		return nil, refused("the keys are in the backup, sealed with a master key that the configuration does not give; write it to the store's block: master_key {file./path/of/it}")
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refused("the backup opens with the key %q, which is in no file here; name the key file that belongs to it: --keys FILE", h.Key)
+		return nil, refused("the backup opens with the key %.20q, which is in no file here; name the key file that belongs to it: --keys FILE", h.Key)
 	case err != nil:
 		return nil, refused("%v", err)
 	}

@@ -16,7 +16,7 @@ import (
 func show(w io.Writer, op string, a *adminAnswer) {
 	if a.Done != "" {
 		fmt.Fprintln(w, a.Done)
-		if a.User != nil || a.Organization != nil || a.Policy != nil || a.Campaign != nil {
+		if a.User != nil || a.Organization != nil || a.Policy != nil || a.Campaign != nil || a.Rotation != nil {
 			fmt.Fprintln(w)
 		}
 	}
@@ -56,6 +56,8 @@ func show(w io.Writer, op string, a *adminAnswer) {
 		showAccess(w, a.Access)
 	case op == opSessions || op == opEndSessions:
 		showSessions(w, a.Sessions)
+	case a.Rotation != nil:
+		showRotation(w, a.Rotation)
 	case op == opKeyList:
 		showKeys(w, a.Keys)
 	case a.Explanation != nil:

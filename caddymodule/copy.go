@@ -100,16 +100,7 @@ func (f *flags) copiedOf(ctx context.Context) (s copiedStore, end func(), err er
 			return nil, nil, refused("a gateway answers at the admin endpoint %s; stop it first: nobody may use the store meanwhile", address)
 		}
 	}
-	app, end, err := alone(ctx, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, ok := app.store.(copiedStore)
-	if !ok {
-		end()
-		return nil, nil, refused("a store of the kind %s cannot be copied", kindOf(app.store))
-	}
-	return s, end, nil
+	return copiedStoreOf(ctx, cfg)
 }
 
 // ofBackup says in words which backup is copied.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store"
 )
 
 // desk is where administrators' operations are carried out: in a running gateway,
@@ -28,6 +29,11 @@ type desk struct {
 	kind string // of the store, for who makes a backup of it
 	// doctor examines the configuration; nil: only a running gateway can.
 	doctor func(doctor.Proxy) *doctor.Report
+	// rotation is that of the gateway's own keys; nil: the store has none.
+	rotation *store.Rotation
+	// told is set where no gateway runs: a rotation is then carried on here, and told is
+	// called with how far it is.
+	told func(*store.RotationStatus)
 }
 
 func newDesk(gate *mfa.Gate, policies *mfa.Policies, sites sites) desk {
@@ -135,6 +141,8 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.numbers(ctx, op, in)
 	case opKeyList, opKeyCreate, opKeyRevoke:
 		return d.keys(ctx, op, in)
+	case opKeyRotate, opKeyStatus:
+		return d.rotate(ctx, op, in)
 	case opAuditExport:
 		return d.export(ctx, in)
 	case opAuditVerify:
@@ -349,7 +357,7 @@ func statusOf(err error) int {
 		errors.Is(err, mfa.ErrCountry), errors.Is(err, mfa.ErrCursor),
 		errors.As(err, &input), errors.As(err, &organization), errors.As(err, &policy), errors.As(err, &campaign):
 		return http.StatusBadRequest
-	case errors.Is(err, mfa.ErrBusy), errors.Is(err, doctor.ErrProbes), errors.Is(err, errNoDoctor):
+	case errors.Is(err, mfa.ErrBusy), errors.Is(err, doctor.ErrProbes), errors.Is(err, errNoDoctor), errors.Is(err, errNoRotation):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -6,6 +6,7 @@ import (
 	"github.com/secondgate/secondgate/doctor"
 	"github.com/secondgate/secondgate/guard"
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store"
 )
 
 // adminRequest is what an operation needs.
@@ -44,8 +45,10 @@ type adminRequest struct {
 
 	Campaign *campaignRequest `json:"campaign,omitempty"`
 
-	Key    string   `json:"key,omitempty"` // ID of an API key
+	Key    string   `json:"key,omitempty"` // ID of an API key, or of one of the gateway's own
 	Scopes []string `json:"scopes,omitempty"`
+
+	Compromised bool `json:"compromised,omitempty"` // the gateway's own keys were stolen
 
 	Event    string `json:"event,omitempty"`
 	Since    string `json:"since,omitempty"` // how long ago
@@ -74,6 +77,8 @@ type adminAnswer struct {
 	Expires time.Time `json:"expires,omitzero"`
 	Key     *keyInfo  `json:"key,omitempty"`
 	Keys    []keyInfo `json:"keys,omitzero"`
+
+	Rotation *store.RotationStatus `json:"rotation,omitempty"`
 
 	Organizations []orgInfo        `json:"organizations,omitzero"`
 	Organization  *orgInfo         `json:"organization,omitempty"`
@@ -150,6 +155,8 @@ const (
 	opKeyList        = "keys/list"
 	opKeyCreate      = "keys/create"
 	opKeyRevoke      = "keys/revoke"
+	opKeyRotate      = "keys/rotate"
+	opKeyStatus      = "keys/status"
 	opAudit          = "audit"
 	opCampaignList   = "campaigns/list"
 	opCampaignStart  = "campaigns/start"

@@ -45,7 +45,7 @@ var hasher = sync.OnceValues(func() (*seal.Hasher, error) { return seal.NewHashe
 // pooledStore is an open store in the pool.
 type pooledStore struct {
 	store   openStore
-	keys    *seal.Keyset
+	keys    *keyring
 	events  *store.Recorder
 	greeted atomic.Bool // the link for the first account was made
 }
@@ -54,6 +54,7 @@ type pooledStore struct {
 func (p *pooledStore) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
+	p.keys.close()
 	// Events first: they go into the store.
 	return errors.Join(p.events.Close(ctx), p.store.Close())
 }
@@ -70,6 +71,7 @@ type pooledSessions struct {
 	place    string
 	store    *pooledStore
 	sessions *session.Manager
+	unfollow func() // ends its following the keys
 }
 
 // flushTime is how long the last-seen times may take to be written at the end.
@@ -79,6 +81,7 @@ const flushTime = 5 * time.Second
 func (p *pooledSessions) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
+	p.unfollow()
 	err := p.sessions.Close(ctx)
 	_, closeErr := pool.Delete(p.place)
 	return errors.Join(err, closeErr)
@@ -109,8 +112,10 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 			if err != nil {
 				return nil, err // it says what it was doing
 			}
+			ring := newKeyring(opened, keys, logger)
+			ring.run()
 			opened = measure(opened, counted)
-			return &pooledStore{store: opened, keys: keys, events: store.OpenRecorder(opened, store.RecorderOptions{
+			return &pooledStore{store: opened, keys: ring, events: store.OpenRecorder(opened, store.RecorderOptions{
 				Logger: logger, Now: clock.Now,
 				Lost: func(n int) { counted.eventsLost.WithLabelValues("store").Add(float64(n)) },
 			})}, nil
@@ -119,15 +124,23 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 			return nil, err
 		}
 		ps := sv.(*pooledStore)
+		if err := useMaster(ps.keys.Keyset, s, logger); err != nil {
+			_, closeErr := pool.Delete(key.place)
+			return nil, errors.Join(err, closeErr)
+		}
+		ps.keys.lives(key.absolute)
 		m, err := session.New(session.Config{
-			Store: ps.store, Keys: signingKeys(ps.keys), Issuer: "secondgate",
+			Store: ps.store, Keys: derivedKeys(ps.keys.Keyset, forTokens), Issuer: "secondgate",
 			Idle: key.idle, Absolute: key.absolute, Now: clock.Now,
 		})
 		if err != nil {
 			_, closeErr := pool.Delete(key.place)
 			return nil, errors.Join(fmt.Errorf("making the session manager: %w", err), closeErr)
 		}
-		return &pooledSessions{place: key.place, store: ps, sessions: m}, nil
+		return &pooledSessions{
+			place: key.place, store: ps, sessions: m,
+			unfollow: follow(ps.keys.Keyset, forTokens, logger, m.SetKeys),
+		}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -150,28 +163,6 @@ func reacquire(key sessionsKey) (*pooledSessions, error) {
 	return v.(*pooledSessions), nil
 }
 
-// signingKeys derives the keys of session tokens; the primary one comes first.
-func signingKeys(ks *seal.Keyset) []session.Key {
-	return derivedKeys(ks, "session token")
-}
-
-// derivedKeys derives the keys of one purpose; the primary one comes first.
-func derivedKeys(ks *seal.Keyset, purpose string) []session.Key {
-	primary, byID := ks.Derived(purpose)
-	keys := []session.Key{{ID: primary, Secret: byID[primary]}}
-	var others []string
-	for id := range byID {
-		if id != primary {
-			others = append(others, id)
-		}
-	}
-	slices.Sort(others)
-	for _, id := range others {
-		keys = append(keys, session.Key{ID: id, Secret: byID[id]})
-	}
-	return keys
-}
-
 // generation is what one configuration serves requests with. It stays usable
 // until the configuration has retired it and the last request has left: requests
 // of an old configuration outlive a reload.
@@ -182,7 +173,9 @@ type generation struct {
 	guard  *guard.Guard
 	// assertions are what apps are told with a signature; nil: nothing.
 	assertions *session.Assertions
-	pages      http.Handler
+	// unfollow ends their following the keys.
+	unfollow func()
+	pages    http.Handler
 	// console is what a host without an app serves: the same, and with it what is for
 	// administrators and their programs.
 	console http.Handler
@@ -238,11 +231,11 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 	var g *generation
 	sources, closers, err := a.openSources()
 	if err == nil {
-		gate, err = newGate(a, pooled.store.store, pooled.store.keys, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites, sources)
+		gate, err = newGate(a, pooled.store.store, pooled.store.keys.Keyset, linkEvents{events, a}, policies, measuredPost{post, counted}, a.sites, sources)
 	}
 	var assertions *session.Assertions
 	if err == nil {
-		assertions, err = a.newAssertions(pooled.store.keys, policies, sources)
+		assertions, err = a.newAssertions(pooled.store.keys.Keyset, policies, sources)
 	}
 	if err == nil {
 		g, err = buildEdges(a, key, pooled, gate, events, policies, assertions)
@@ -251,7 +244,10 @@ func build(a *App, key sessionsKey, pooled *pooledSessions) (*generation, error)
 		policies.Close()
 		return nil, errors.Join(err, closePost(post), closeAll(closers))
 	}
-	g.post, g.sources = post, closers
+	g.post, g.sources, g.unfollow = post, closers, func() {}
+	if assertions != nil {
+		g.unfollow = follow(pooled.store.keys.Keyset, forAssertions, a.ctx.Slogger(), assertions.SetKeys)
+	}
 	return g, nil
 }
 
@@ -386,7 +382,7 @@ func newGate(a *App, store mfa.Store, keys *seal.Keyset, events mfa.KeptEvents, 
 		SignUp:      signUp, SignInCodes: signIn, SMSPerDay: a.SMS.PerDay,
 		Issuer:   a.issuer(),
 		Absolute: a.absolute(),
-		NameKey:  keys.Derive("unknown names"),
+		NameKey:  keys.NameKey,
 	})
 }
 
@@ -436,6 +432,7 @@ func (g *generation) release() {
 		g.campaigning.Wait() // it uses what is given back now
 		g.gate.Close()       // … and so does this
 		g.policies.Close()
+		g.unfollow()
 		if err := closeAll(g.sources); err != nil {
 			g.logger.Warn("closing the identity sources", zap.Error(err))
 		}

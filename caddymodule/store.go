@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +32,8 @@ type StoreModule interface {
 	// keyFile is the file of the keys that seal what the store keeps. It lies
 	// outside the store, so that neither is worth anything alone.
 	keyFile() string
+	// master is the master key that seals the keys, or nil.
+	master() *seal.Master
 	// exists reports whether a store was ever made at that place.
 	exists() (bool, error)
 	// open opens the store, or makes it.
@@ -57,7 +60,16 @@ type BadgerStore struct {
 	// KeepEvents is how long events are kept. The default is 90 days.
 	KeepEvents caddy.Duration `json:"keep_events,omitempty"`
 
-	dir string // absolute
+	// MasterKey is a key that seals the key file, a placeholder:
+	// "{file./run/secrets/master-key}". Make one with: secondgate mfa keys master. The
+	// default is none: the file's mode protects it.
+	MasterKey string `json:"master_key,omitempty"`
+
+	// PreviousMasterKey is the one before, while it is being changed.
+	PreviousMasterKey string `json:"previous_master_key,omitempty"`
+
+	dir       string       // absolute
+	masterKey *seal.Master // secret; nil: none
 }
 
 // CaddyModule returns the Caddy module information.
@@ -76,6 +88,9 @@ func (s *BadgerStore) Provision(caddy.Context) error {
 	}
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return fmt.Errorf("store: finding the directory: %w", err)
+	}
+	if s.masterKey, err = readMasterKey(s.MasterKey, s.PreviousMasterKey); err != nil {
+		return fmt.Errorf("store badger: %w", err)
 	}
 	return nil
 }
@@ -100,6 +115,9 @@ func (s *BadgerStore) Validate() error {
 //
 //	badger [DIR] {
 //		keep_events DURATION
+//		master_key {file./path}|{env.NAME} [{
+//			previous {file./path}|{env.NAME}
+//		}]
 //	}
 func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
@@ -110,8 +128,14 @@ func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("store badger: %q is one word too many; write: store badger [DIR]", d.Val())
 		}
 		for nesting := d.Nesting(); d.NextBlock(nesting); {
+			if d.Val() == "master_key" {
+				if err := parseMasterKey(d, &s.MasterKey, &s.PreviousMasterKey); err != nil {
+					return err
+				}
+				continue
+			}
 			if d.Val() != "keep_events" {
-				return d.Errf("store badger: unknown option %q; there is keep_events", d.Val())
+				return d.Errf("store badger: unknown option %q; there are keep_events and master_key", d.Val())
 			}
 			args := d.RemainingArgs()
 			if len(args) != 1 {
@@ -127,9 +151,10 @@ func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (s *BadgerStore) place() string   { return "badger:" + s.dir }
-func (s *BadgerStore) keyFile() string { return s.dir + ".keys.json" }
-func (s *BadgerStore) marker() string  { return s.dir + ".initialized" }
+func (s *BadgerStore) place() string        { return "badger:" + s.dir }
+func (s *BadgerStore) keyFile() string      { return s.dir + ".keys.json" }
+func (s *BadgerStore) master() *seal.Master { return s.masterKey }
+func (s *BadgerStore) marker() string       { return s.dir + ".initialized" }
 
 func (s *BadgerStore) exists() (bool, error) {
 	for _, path := range []string{s.marker(), filepath.Join(s.dir, "MANIFEST")} {
@@ -172,7 +197,8 @@ func loadKeys(s StoreModule) (*seal.Keyset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for the store: %w", err)
 	}
-	keys, err := seal.LoadKeys(path)
+	ctx, vault := context.Background(), seal.FileVault(path)
+	keys, err := seal.OpenKeys(ctx, vault, s.master())
 	switch {
 	case err == nil && !exists:
 		// The store and its marker went away together. A new one would open the
@@ -191,7 +217,7 @@ func loadKeys(s StoreModule) (*seal.Keyset, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of the key file: %w", err)
 	}
-	if keys, err = seal.CreateKeys(path); err != nil {
+	if keys, err = seal.CreateKeys(ctx, vault, s.master()); err != nil {
 		return nil, fmt.Errorf("making the key file %s: %w", path, err)
 	}
 	return keys, nil

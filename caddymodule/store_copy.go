@@ -17,6 +17,9 @@ import (
 // copiedStore is a store that copies are made of, and into.
 type copiedStore interface {
 	StoreModule
+	// ownKeys are the keys that the store has, whether there is a store or not;
+	// fs.ErrNotExist where it has none.
+	ownKeys(ctx context.Context) (*seal.Keyset, error)
 	// openStill opens a store that is there; nothing in it is removed by time meanwhile.
 	openStill(ctx context.Context, logger *slog.Logger) (openStore, *seal.Keyset, error)
 	// openFill opens a new store to be filled with what from says in words, or one in
@@ -45,16 +48,20 @@ func (s *BadgerStore) openStill(_ context.Context, logger *slog.Logger) (openSto
 	return opened, keys, nil
 }
 
+// ownKeys implements copiedStore.
+func (s *BadgerStore) ownKeys(ctx context.Context) (*seal.Keyset, error) {
+	return seal.OpenKeys(ctx, seal.FileVault(s.keyFile()), s.masterKey)
+}
+
 // openFill implements copiedStore.
-func (s *BadgerStore) openFill(_ context.Context, from string, keys *seal.Keyset, logger *slog.Logger) (filledStore, *seal.Keyset, error) {
+func (s *BadgerStore) openFill(ctx context.Context, from string, keys *seal.Keyset, logger *slog.Logger) (filledStore, *seal.Keyset, error) {
 	exists, err := s.exists()
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking for the store: %w", err)
 	}
-	own, err := seal.LoadKeys(s.keyFile())
+	own, err := s.ownKeys(ctx)
 	switch {
 	case err == nil:
-		keys = own
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, nil, fmt.Errorf("loading the keys from %s: %w", s.keyFile(), err)
 	case exists:
@@ -63,17 +70,17 @@ func (s *BadgerStore) openFill(_ context.Context, from string, keys *seal.Keyset
 		if err := os.MkdirAll(filepath.Dir(s.keyFile()), 0o700); err != nil {
 			return nil, nil, fmt.Errorf("making the directory of the key file: %w", err)
 		}
-		if err := seal.CopyKeys(keys, s.keyFile()); err != nil {
+		if own, err = seal.CopyKeys(ctx, keys, seal.FileVault(s.keyFile()), s.masterKey); err != nil {
 			return nil, nil, err
 		}
 	}
-	o := s.options(keys, logger)
+	o := s.options(own, logger)
 	o.Fill = from
 	opened, err := badger.Open(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	return opened, keys, nil
+	return opened, own, nil
 }
 
 var _ copiedStore = (*BadgerStore)(nil)

@@ -60,7 +60,7 @@ func fillWith(t testing.TB, g *gateway, n int, write func(*badger.Store, *mfa.Us
 	}
 	defer os.RemoveAll(scratch)
 	dir := filepath.Join(scratch, "store")
-	keys, err := seal.CreateKeys(dir + ".keys.json")
+	keys, err := seal.CreateKeys(context.Background(), seal.FileVault(dir+".keys.json"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

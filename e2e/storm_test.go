@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -255,7 +256,7 @@ func (s *storm) openCopy() (mfa.Store, func()) {
 	if err := os.Chmod(copied+".keys.json", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := seal.LoadKeys(copied + ".keys.json")
+	keys, err := seal.OpenKeys(context.Background(), seal.FileVault(copied+".keys.json"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,12 +23,13 @@ type fakeStore struct {
 	users     map[mfa.UserID]*mfa.User
 	sessions  map[mfa.SessionID]*mfa.Session
 	listeners []func(mfa.UserID)
+	alone     atomic.Bool // it does not hear of what other nodes change
 	down      bool
 }
 
 func (f *fakeStore) OnChange(listen func(mfa.UserID)) { f.listeners = append(f.listeners, listen) }
 
-func (f *fakeStore) InStep() bool { return true }
+func (f *fakeStore) InStep() bool { return !f.alone.Load() }
 
 func (f *fakeStore) User(_ context.Context, id mfa.UserID) (*mfa.User, error) {
 	f.mu.Lock()

@@ -240,8 +240,9 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 		g.confirmDue(s.view)
 	}
 	s.decision = mfa.Decide(in, g.now())
-	if s.decision.Action == mfa.Allow && s.view != nil && s.view.Stale && s.decision.Need.Fresh > 0 {
-		// Proofs that cannot be looked up are not known to be fresh.
+	if s.decision.Action == mfa.Allow && s.view != nil && s.decision.Need.Fresh > 0 && (s.view.Stale || !g.sessions.InStep()) {
+		// Proofs that cannot be looked up, or that may have been taken away on a node that
+		// this one does not hear of, are not known to be fresh.
 		s.decision = mfa.Decision{}
 		return s.decision, errStale
 	}

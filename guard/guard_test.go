@@ -375,6 +375,27 @@ func TestCheck_store_down_AC187(t *testing.T) {
 	denied(t, resp, app, 503)
 }
 
+// A node that does not hear of the others may hold a proof for fresh whose factor was
+// removed a moment ago: routes that want fresh proofs close at once, and others go on.
+func TestCheck_fresh_routes_of_a_node_that_is_cut_off_AC024(t *testing.T) {
+	w := newWorld(t, nil)
+	cookie := w.cookie("s-alice")
+	fresh := mfa.Requirement{Fresh: time.Hour}
+	if _, app := w.visit(request("GET", "/", "Cookie", cookie), fresh); app == nil {
+		t.Fatal("refused")
+	}
+	w.store.alone.Store(true)
+	if _, app := w.visit(request("GET", "/", "Cookie", cookie)); app == nil {
+		t.Error("an ordinary route is closed")
+	}
+	resp, app := w.visit(request("GET", "/", "Cookie", cookie), fresh)
+	denied(t, resp, app, 503)
+	w.store.alone.Store(false)
+	if _, app := w.visit(request("GET", "/", "Cookie", cookie), fresh); app == nil {
+		t.Error("still closed")
+	}
+}
+
 func TestCheck_policy_asks_nothing(t *testing.T) {
 	w := newWorld(t, nil)
 	w.policy.Bypass = true

@@ -14,7 +14,7 @@ import (
 // addressRef names an address on file to a page that shows it masked. It takes a key to
 // make one: with a plain hash, whoever has the password alone would try all numbers.
 func (g *Gate) addressRef(u *User, k Kind, address string) string {
-	mac := hmac.New(sha256.New, g.cfg.NameKey)
+	mac := hmac.New(sha256.New, g.cfg.NameKey())
 	mac.Write([]byte("address on file\x00" + string(u.ID) + "\x00" + string(k) + "\x00" + address))
 	return hex.EncodeToString(mac.Sum(nil)[:6])
 }

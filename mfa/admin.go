@@ -139,7 +139,7 @@ func (g *Gate) clearCounters(ctx context.Context, id UserID) error {
 }
 
 // SetDisabled disables a user, which ends all sessions, or enables one again.
-// ErrLastAdministrator.
+// ErrLastAdministrator, ErrBusy.
 func (a *Administration) SetDisabled(ctx context.Context, id UserID, disabled bool) error {
 	what := "enable"
 	if disabled {
@@ -152,7 +152,7 @@ func (a *Administration) SetDisabled(ctx context.Context, id UserID, disabled bo
 				return nil
 			})
 		}
-		err := a.unlessLast(ctx, id, func() error {
+		err := a.unlessLast(ctx, id, func(ctx context.Context) error {
 			return a.update(ctx, id, func(u *User) error {
 				u.Disabled, u.Link = true, ""
 				u.endAll()
@@ -168,7 +168,7 @@ func (a *Administration) SetDisabled(ctx context.Context, id UserID, disabled bo
 
 // SetRole makes the user an administrator or an auditor of the whole gateway, or an
 // administrator of those organizations, and takes every other role away. It holds on the
-// next request. ErrLastAdministrator, ErrNotFound of an organization, ErrLimit.
+// next request. ErrLastAdministrator, ErrNotFound of an organization, ErrLimit, ErrBusy.
 func (a *Administration) SetRole(ctx context.Context, id UserID, role Role, of []OrganizationID) error {
 	if err := a.may(ManageRoles, nil); err != nil {
 		return err
@@ -181,14 +181,14 @@ func (a *Administration) SetRole(ctx context.Context, id UserID, role Role, of [
 		return err
 	}
 	return a.change(ctx, id, "role "+rolesText(role, of), func(*User) error {
-		set := func() error {
+		set := func(ctx context.Context) error {
 			return a.update(ctx, id, func(u *User) error {
 				u.Admin, u.Auditor, u.AdminOf = role == RoleAdmin, role == RoleAuditor, of
 				return nil
 			})
 		}
 		if role == RoleAdmin {
-			return set()
+			return set(ctx)
 		}
 		return a.unlessLast(ctx, id, set)
 	})
@@ -208,21 +208,21 @@ func rolesText(role Role, of []OrganizationID) string {
 // unlessLast does what takes an administrator away, unless nobody else would be left who
 // can sign in. Two
 // who take each other's role away come one after the other, and the second is refused.
-func (a *Administration) unlessLast(ctx context.Context, id UserID, do func() error) error {
-	a.g.roles.Lock()
-	defer a.g.roles.Unlock()
-	u, err := a.g.cfg.Store.User(ctx, id)
-	if err != nil {
-		return err
-	}
-	if err := a.g.leaves(ctx, u, nil); err != nil {
-		return err
-	}
-	return do()
+func (a *Administration) unlessLast(ctx context.Context, id UserID, do func(context.Context) error) error {
+	return a.g.withRoles(ctx, func(ctx context.Context) error {
+		u, err := a.g.cfg.Store.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := a.g.leaves(ctx, u, nil); err != nil {
+			return err
+		}
+		return do(ctx)
+	})
 }
 
 // leaves reports with nil that somebody is left who can administrate when an
-// administrator becomes after, which is none with nil. It is asked with roles held.
+// administrator becomes after, which is none with nil. It is asked within withRoles.
 func (g *Gate) leaves(ctx context.Context, u, after *User) error {
 	// Who cannot come in is nobody to leave it to.
 	now := g.Standing()

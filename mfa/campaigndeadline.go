@@ -75,8 +75,12 @@ func (g *Gate) requireFor(ctx context.Context, c *Campaign) error {
 // requireOf makes a second factor a requirement of an organization, and changes nothing
 // else of it.
 func (a *Administration) requireOf(ctx context.Context, of OrganizationID) error {
-	a.g.roles.Lock()
-	defer a.g.roles.Unlock()
+	what := "set organization " + string(of) + ": require"
+	return a.withRoles(ctx, nil, what, func(ctx context.Context) error { return a.requireNow(ctx, of, what) })
+}
+
+// requireNow is requireOf with the lock held.
+func (a *Administration) requireNow(ctx context.Context, of OrganizationID, what string) error {
 	p := a.g.cfg.Policy()
 	if p == nil {
 		return errors.New("no policy")
@@ -90,7 +94,6 @@ func (a *Administration) requireOf(ctx context.Context, of OrganizationID) error
 	case o.Declared:
 		return fmt.Errorf("organization %s: %w: the configuration declares it; change it there", of, ErrNotAllowed)
 	}
-	what := "set organization " + string(of) + ": require"
 	stricter, after := *o, *p
 	stricter.Require = true
 	after.Organizations = p.Organizations.with(&stricter)

@@ -43,7 +43,7 @@ type holder struct {
 func holderOf(u *User) holder { return holder{u.ID, u.Generation} }
 
 func (g *Gate) signMark(u holder, name string) string {
-	mac := hmac.New(sha256.New, g.cfg.NameKey)
+	mac := hmac.New(sha256.New, g.cfg.NameKey())
 	mac.Write([]byte("known device\x00" + string(u.id) + "\x00" + strconv.Itoa(u.generation) + "\x00" + name))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:markName])
 }

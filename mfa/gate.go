@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -36,10 +35,10 @@ type Config struct {
 	AppHosts func(here string) []string
 	// Issuer is the name that authenticator apps show.
 	Issuer string
-	// NameKey is a secret of 32 bytes or more that outlives the process: it
-	// spreads the names that nobody has over the counters. nil: one of this
-	// process.
-	NameKey []byte
+	// NameKey returns a secret of 32 bytes or more that outlives the process and every
+	// rotation of the keys: it spreads the names that nobody has over the counters, and
+	// signs the marks of known browsers. nil: one of this process.
+	NameKey func() []byte
 	// Absolute is how long a session lives at most; 0: 12 h.
 	Absolute time.Duration
 	// SignUp says with what strangers may make an account; the zero value: not at all.
@@ -63,9 +62,6 @@ type Config struct {
 type Gate struct {
 	cfg Config
 	now func() time.Time
-	// roles makes sure that of two administrators who take each other's role away one
-	// stays.
-	roles sync.Mutex
 	// letters is how the letters of campaigns fare.
 	letters outage
 	walks   walks
@@ -85,8 +81,9 @@ func NewGate(cfg Config) (*Gate, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if len(cfg.NameKey) == 0 {
-		cfg.NameKey = newUserHandle()
+	if cfg.NameKey == nil {
+		key := newUserHandle()
+		cfg.NameKey = func() []byte { return key }
 	}
 	if cfg.Absolute <= 0 {
 		cfg.Absolute = 12 * time.Hour

@@ -43,15 +43,22 @@ func (a *Administration) Organization(id OrganizationID) (*Organization, error) 
 
 // SetOrganization makes an organization in the store, or changes what it asks.
 // ErrNotAllowed where the configuration declares it; *OrganizationError, ErrName;
-// *LockoutError, unless forced, where no administrator could still sign in.
+// *LockoutError, unless forced, where no administrator could still sign in; ErrBusy.
 func (a *Administration) SetOrganization(ctx context.Context, in Organization, force bool) error {
 	what := "set organization " + string(in.ID)
 	if force {
 		what += " (forced)"
 	}
+	if err := a.may(ChangeOrganizations, nil); err != nil {
+		a.refused(ctx, nil, what, err)
+		return err
+	}
 	// Nobody takes an administrator's role away between the look and the write.
-	a.g.roles.Lock()
-	defer a.g.roles.Unlock()
+	return a.withRoles(ctx, nil, what, func(ctx context.Context) error { return a.setOrganization(ctx, in, force, what) })
+}
+
+// setOrganization is SetOrganization with the lock held.
+func (a *Administration) setOrganization(ctx context.Context, in Organization, force bool, what string) error {
 	in, err := a.checkOrganization(ctx, in, force)
 	if err != nil {
 		a.refused(ctx, nil, what, err)
@@ -145,7 +152,7 @@ func (a *Administration) RemoveOrganization(ctx context.Context, id Organization
 // SetMember makes the user a member of the organization, or takes that away. Whoever is
 // one by a verified address stays one. It holds on the next request. ErrNotFound,
 // ErrLimit; ErrLastAdministrator where the organization asks of the last one what they do
-// not have.
+// not have; ErrBusy.
 //
 // An organization's administrator takes members out of it, and brings nobody in but by
 // invitation: they could make anybody theirs, and then reset them.
@@ -165,19 +172,32 @@ func (a *Administration) SetMember(ctx context.Context, user UserID, id Organiza
 	if err == nil && member {
 		err = a.g.checkOrganizations([]OrganizationID{id})
 	}
-	if err == nil && member && u.Admin {
-		a.g.roles.Lock()
-		defer a.g.roles.Unlock()
-		joined := *u
-		joined.Organizations = append(slices.Clone(u.Organizations), id)
-		err = a.g.leaves(ctx, u, &joined)
-	}
 	if err != nil {
 		a.refused(ctx, u, what, err)
 		return err
 	}
+	if !member || !u.Admin {
+		return a.move(ctx, need, u, id, member, what)
+	}
+	return a.withRoles(ctx, u, what, func(ctx context.Context) error {
+		u, err := a.g.cfg.Store.User(ctx, user)
+		if err != nil {
+			return err
+		}
+		joined := *u
+		joined.Organizations = append(slices.Clone(u.Organizations), id)
+		if err := a.g.leaves(ctx, u, &joined); err != nil {
+			a.refused(ctx, u, what, err)
+			return err
+		}
+		return a.move(ctx, need, u, id, member, what)
+	})
+}
+
+// move makes the user a member of the organization, or none.
+func (a *Administration) move(ctx context.Context, need Powers, u *User, id OrganizationID, member bool, what string) error {
 	return a.act(ctx, u, what, func() error {
-		return a.g.cfg.Store.UpdateUser(ctx, user, func(u *User) error {
+		return a.g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
 			if err := a.mayMove(need, u); err != nil {
 				return err
 			}

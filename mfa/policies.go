@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,10 +129,17 @@ type Policies struct {
 	now        func() time.Time
 
 	current atomic.Pointer[Policy]
-	mu      sync.Mutex // one load at a time
+	mu      sync.Mutex // one load at a time; guards read
+	read    policyRead
 	mending sync.Mutex // guards mended: when a read was tried again after it had failed
 	mended  time.Time
 	remove  func()
+}
+
+// policyRead is what was read of the store.
+type policyRead struct {
+	stored PolicySettings
+	list   []*Organization
 }
 
 // PoliciesConfig is what Policies are made of. Every field without a note is required.
@@ -311,12 +319,17 @@ func (p *Policies) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now := policyRead{stored, list}
+	if p.current.Load() != nil && reflect.DeepEqual(p.read, now) {
+		return nil // what was made of it holds, and what hangs on its address with it
+	}
 	policy := p.fit(stored)
 	all := append([]*Organization(nil), p.declared...)
 	for _, o := range list {
 		all = append(all, p.fitOrganization(o, &policy))
 	}
 	policy.Organizations = NewDirectory(all)
+	p.read = now
 	p.current.Store(&policy)
 	return nil
 }

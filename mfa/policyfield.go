@@ -202,7 +202,7 @@ func (a *Administration) Policy(ctx context.Context) (*PolicyInfo, error) {
 // those of the configuration. It holds from the next request on. ErrNotAllowed where the
 // configuration names it; *PolicyError where the words, or the policy that comes of them,
 // could not be (rule B1); *LockoutError, unless forced, where no administrator could
-// still sign in.
+// still sign in; ErrBusy.
 func (a *Administration) SetPolicy(ctx context.Context, field string, words []string, force bool) error {
 	f, err := fieldNamed(field)
 	if err == nil {
@@ -272,18 +272,18 @@ func (a *Administration) changePolicy(ctx context.Context, what string, force bo
 	}
 	// Nobody takes an administrator's role, or the factor that they would need, away
 	// between the look and the write.
-	a.g.roles.Lock()
-	defer a.g.roles.Unlock()
-	before := a.g.cfg.Policies.Current()
-	after, err := a.g.cfg.Policies.preview(ctx, before, change)
-	if err == nil && !force {
-		err = a.g.checkLockout(ctx, before, after)
-	}
-	if err != nil {
-		a.refused(ctx, nil, what, err)
-		return err
-	}
-	return a.act(ctx, nil, what, func() error { return a.g.cfg.Policies.Set(ctx, change) })
+	return a.withRoles(ctx, nil, what, func(ctx context.Context) error {
+		before := a.g.cfg.Policies.Current()
+		after, err := a.g.cfg.Policies.preview(ctx, before, change)
+		if err == nil && !force {
+			err = a.g.checkLockout(ctx, before, after)
+		}
+		if err != nil {
+			a.refused(ctx, nil, what, err)
+			return err
+		}
+		return a.act(ctx, nil, what, func() error { return a.g.cfg.Policies.Set(ctx, change) })
+	})
 }
 
 // info says how the policy holds, and where each of its fields comes from.

@@ -83,28 +83,40 @@ const lastFactor = "last_factor"
 // resets. ErrNotOwed where it is not the last (any more): Remove does it;
 // ErrLastFactor where nothing could be set up here in its place, where something is
 // enrolled that this version does not know, or where the last administrator could be
-// left without a way in; *ProofError, ErrNotFound.
+// left without a way in; *ProofError, ErrNotFound, ErrBusy.
 func (g *Gate) RemoveLast(ctx context.Context, at *Place, id SessionID, cred CredentialID) (*Outcome, error) {
 	s, u, err := g.member(ctx, at, id)
 	if err != nil {
 		return nil, err
 	}
-	if u.Admin {
-		// Two who remove theirs come one after the other, and the second is refused.
-		g.roles.Lock()
-		defer g.roles.Unlock()
-		switch last, err := g.lastOfAll(ctx, u); {
-		case err != nil:
-			return nil, err
-		case last:
-			g.record(ctx, at, s, u, Event{Name: EventRemove, Reason: reasonOf(ErrLastFactor), Detail: lastFactor})
-			return nil, ErrLastFactor
-		}
+	if !u.Admin {
+		return g.removeLast(ctx, at, s, u, cred)
 	}
+	// Two who remove theirs come one after the other, and the second is refused.
+	var out *Outcome
+	err = g.withRoles(ctx, func(ctx context.Context) error {
+		last, err := g.lastOfAll(ctx, u)
+		if err == nil && last {
+			err = ErrLastFactor
+			g.record(ctx, at, s, u, Event{Name: EventRemove, Reason: reasonOf(err), Detail: lastFactor})
+		}
+		if err == nil {
+			out, err = g.removeLast(ctx, at, s, u, cred)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// removeLast is RemoveLast for who may be without a factor.
+func (g *Gate) removeLast(ctx context.Context, at *Place, s *Session, u *User, cred CredentialID) (*Outcome, error) {
 	now, raised := g.now(), s.Generation+1
 	var kind Kind
 	var gone []Notice
-	err = g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
+	err := g.cfg.Store.UpdateUser(ctx, u.ID, func(u *User) error {
 		gone = nil
 		if err := s.owns(u); err != nil {
 			return err

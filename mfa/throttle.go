@@ -111,7 +111,7 @@ func passwordCounter(u *User) counter {
 // place is a secret: whoever could find two names of one place could see whether
 // one of them is real by wearing out the other.
 func (g *Gate) unknownNameCounter(source, name string) counter {
-	mac := hmac.New(sha256.New, g.cfg.NameKey)
+	mac := hmac.New(sha256.New, g.cfg.NameKey())
 	mac.Write([]byte(source + "\x00" + name))
 	return counter{key: "name:" + hex.EncodeToString(mac.Sum(nil)[:2]), lockAt: lockPasswordAt, first: true}
 }

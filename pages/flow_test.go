@@ -97,7 +97,7 @@ func newHouse(t *testing.T, adjust ...func(*mfa.Config)) *house {
 		t.Fatal(err)
 	}
 	sessions, err := session.New(session.Config{
-		Store: store, Keys: []session.Key{{ID: "k1", Secret: keys.Derive("test")}}, Issuer: "test", Now: h.clock,
+		Store: store, Keys: []session.Key{{ID: "k1", Secret: keys.Derived("test")[0].Secret}}, Issuer: "test", Now: h.clock,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,9 +27,13 @@ func (m *Manager) VerifyAppToken(ctx context.Context, token, host string) (*View
 	if !ok {
 		return nil, mfa.ErrNoSession
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	if v := m.during(old, host, now, mfa.MaxAppTokenLife); v != nil {
+		return v, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	v, epoch, err := m.tokenRecord(ctx, id, token, host, now)
+	v, epoch, err := m.tokenRecord(limited, id, token, host, now)
+	m.down.note(ctx, err, m.now())
 	switch {
 	case err == nil:
 	case errors.Is(err, mfa.ErrNoSession):
@@ -39,7 +43,10 @@ func (m *Manager) VerifyAppToken(ctx context.Context, token, host string) (*View
 		}
 		return nil, err
 	default:
-		return m.outage(old, host, now, mfa.MaxAppTokenLife, err)
+		if v := m.goesOn(old, host, now, mfa.MaxAppTokenLife); v != nil {
+			return v, nil
+		}
+		return nil, err
 	}
 	e := newEntry(token, host, *v, epoch, now, v.Session.LastSeen)
 	m.tokens.add(e)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -32,7 +33,8 @@ const (
 // AssertionConfig is what Assertions are made of. Every field without a note is required.
 type AssertionConfig struct {
 	Algorithm Algorithm // EdDSA or ES256
-	// Keys are secrets that signing keys are made of; the first signs, all are published.
+	// Keys are secrets that signing keys are made of. The first one that apps can know by
+	// now signs, all are published.
 	Keys []Key
 	// Issuer is who says it: "https://auth.example.com". Empty: the app's own origin,
 	// below which the gateway has its pages and its keys.
@@ -49,25 +51,19 @@ type AssertionConfig struct {
 // proven. They are of use to apps alone: no function of this package takes one. It is safe
 // for concurrent use.
 type Assertions struct {
-	method    jwt.SigningMethod
-	signing   any // what method signs with
-	kid       string
-	published []byte
+	algorithm Algorithm
+	signers   atomic.Pointer[signers]
 	issuer    string
 	passwords func(string) bool
 	policy    func() *mfa.Policy
 	now       func() time.Time
-	stamp     *stamp
 }
 
 // NewAssertions checks the configuration and makes the keys.
 func NewAssertions(cfg AssertionConfig) (*Assertions, error) {
-	a := &Assertions{issuer: cfg.Issuer, passwords: cfg.Passwords, policy: cfg.Policy, now: cfg.Now, stamp: new(stamp)}
-	switch {
-	case cfg.Policy == nil:
+	a := &Assertions{algorithm: cfg.Algorithm, issuer: cfg.Issuer, passwords: cfg.Passwords, policy: cfg.Policy, now: cfg.Now}
+	if cfg.Policy == nil {
 		return nil, errors.New("making assertions: no policy")
-	case len(cfg.Keys) == 0:
-		return nil, errors.New("making assertions: no key")
 	}
 	if a.passwords == nil {
 		a.passwords = func(string) bool { return false }
@@ -75,29 +71,14 @@ func NewAssertions(cfg AssertionConfig) (*Assertions, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	var keys []publicKey
-	for i, k := range cfg.Keys {
-		if k.ID == "" || len(k.Secret) != keySize {
-			return nil, fmt.Errorf("making assertions: key %q: has an ID and a secret of %d bytes", k.ID, keySize)
-		}
-		method, private, public, err := cfg.Algorithm.key(k.Secret)
-		if err != nil {
-			return nil, fmt.Errorf("making assertions: key %q: %w", k.ID, err)
-		}
-		if i == 0 {
-			a.method, a.signing, a.kid = method, private, public.ID
-		}
-		keys = append(keys, public)
-	}
-	var err error
-	if a.published, err = keySet(keys); err != nil {
-		return nil, fmt.Errorf("making assertions: %w", err)
+	if err := a.SetKeys(cfg.Keys); err != nil {
+		return nil, err // it says what it was doing
 	}
 	return a, nil
 }
 
 // KeySet returns the public keys as a JWK Set (RFC 7517 §5). It must not be changed.
-func (a *Assertions) KeySet() []byte { return a.published }
+func (a *Assertions) KeySet() []byte { return a.signers.Load().published }
 
 // assertion is what is said, in the form of claims.
 type assertion struct {
@@ -170,12 +151,14 @@ func (a *Assertions) Of(v *View, to Audience) (string, error) {
 		return "", mfa.ErrNoSession
 	}
 	now := a.now()
+	signers := a.signers.Load()
+	by := signers.at(now)
 	var orgs *mfa.Directory
 	if p := a.policy(); p != nil {
 		orgs = p.Organizations
 	}
 	if v.asserted != nil {
-		if token := v.asserted.find(a.stamp, orgs, to, now); token != "" {
+		if token := v.asserted.find(by.stamp, orgs, to, now); token != "" {
 			return token, nil
 		}
 	}
@@ -183,10 +166,10 @@ func (a *Assertions) Of(v *View, to Audience) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token := jwt.NewWithClaims(a.method, c)
-	token.Header["kid"] = a.kid
+	token := jwt.NewWithClaims(signers.method, c)
+	token.Header["kid"] = by.kid
 	token.Header["typ"] = assertionType
-	signed, err := token.SignedString(a.signing)
+	signed, err := token.SignedString(by.private)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("signing an assertion: %w", err)
@@ -195,7 +178,7 @@ func (a *Assertions) Of(v *View, to Audience) (string, error) {
 	}
 	if v.asserted != nil {
 		v.asserted.keep(&asserted{
-			by: a.stamp, orgs: orgs, to: to, token: signed, from: now.UnixNano(), until: renewal(c).UnixNano(),
+			by: by.stamp, orgs: orgs, to: to, token: signed, from: now.UnixNano(), until: renewal(c).UnixNano(),
 		}, now)
 	}
 	return signed, nil

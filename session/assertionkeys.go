@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -23,6 +24,66 @@ const (
 	EdDSA Algorithm = "EdDSA" // with Ed25519
 	ES256 Algorithm = "ES256" // for apps whose libraries have no Ed25519
 )
+
+// signers are the keys of one moment.
+type signers struct {
+	method    jwt.SigningMethod
+	keys      []signer // in the order in which they are to be taken
+	published []byte
+}
+
+// signer is one key that can sign. What it signed is kept under its stamp.
+type signer struct {
+	private any // what the method signs with
+	kid     string
+	known   time.Time
+	stamp   *stamp
+}
+
+// at returns the key to sign with: the first one that apps can know by now, or, where
+// there is none, the one that they can know soonest. Apps keep the published keys for some
+// minutes, and refuse what a key signed that is newer.
+func (s *signers) at(now time.Time) *signer {
+	best := &s.keys[0]
+	for i := range s.keys {
+		k := &s.keys[i]
+		if !k.known.After(now) {
+			return k
+		}
+		if k.known.Before(best.known) {
+			best = k
+		}
+	}
+	return best
+}
+
+// SetKeys replaces the keys; which one signs, AssertionConfig says. Nothing that others
+// signed is sent from now on. On an error the keys stay as they are.
+func (a *Assertions) SetKeys(keys []Key) error {
+	if len(keys) == 0 {
+		return errors.New("making assertions: no key")
+	}
+	s := new(signers)
+	var public []publicKey
+	for _, k := range keys {
+		if k.ID == "" || len(k.Secret) != keySize {
+			return fmt.Errorf("making assertions: key %q: has an ID and a secret of %d bytes", k.ID, keySize)
+		}
+		method, private, p, err := a.algorithm.key(k.Secret)
+		if err != nil {
+			return fmt.Errorf("making assertions: key %q: %w", k.ID, err)
+		}
+		s.method = method
+		s.keys = append(s.keys, signer{private, p.ID, k.Known, new(stamp)})
+		public = append(public, p)
+	}
+	var err error
+	if s.published, err = keySet(public); err != nil {
+		return fmt.Errorf("making assertions: %w", err)
+	}
+	a.signers.Store(s)
+	return nil
+}
 
 // publicKey is a key as apps see it (RFC 7517 §4, RFC 7518 §6.2, RFC 8037 §2).
 type publicKey struct {

@@ -72,6 +72,7 @@ type entry struct {
 	token   string
 	scope   string
 	epoch   epoch
+	ring    *ring // the keys that verified it; nil: none did, as of app tokens
 	loaded  time.Time
 	seen    atomic.Int64 // when it was used last, in Unix nanoseconds
 	written atomic.Int64 // … as the store knows it

@@ -38,7 +38,16 @@ func (es *epochs) of(user mfa.UserID) epoch {
 	return epoch{n, n.Load()}
 }
 
-func (es *epochs) bump(user mfa.UserID) { es.number(user).Add(1) }
+// bump moves a user's number, or, with "", everybody's.
+func (es *epochs) bump(user mfa.UserID) {
+	if user != "" {
+		es.number(user).Add(1)
+		return
+	}
+	for i := range es.numbers {
+		es.numbers[i].Add(1)
+	}
+}
 
 // follow moves the numbers with the store's changes. The store keeps its
 // listeners for ever, and may outlive the manager over a reload: it is given no

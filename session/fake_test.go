@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,9 +31,11 @@ type fakeStore struct {
 	sessions  map[mfa.SessionID]*mfa.Session
 	touched   []map[mfa.SessionID]time.Time
 	listeners []func(mfa.UserID)
+	alone     atomic.Bool // it does not hear of what other nodes change
 	reads     int
 	writes    int
 	down      bool
+	hangs     bool // until the caller gives up
 	// duringLoad runs after the session was read and before the answer is given.
 	duringLoad func()
 }
@@ -43,7 +46,7 @@ func newFakeStore() *fakeStore {
 
 func (f *fakeStore) OnChange(listen func(mfa.UserID)) { f.listeners = append(f.listeners, listen) }
 
-func (f *fakeStore) InStep() bool { return true }
+func (f *fakeStore) InStep() bool { return !f.alone.Load() }
 
 func (f *fakeStore) User(_ context.Context, id mfa.UserID) (*mfa.User, error) {
 	f.mu.Lock()
@@ -67,7 +70,7 @@ func (f *fakeStore) Session(ctx context.Context, id mfa.SessionID) (*mfa.Session
 	if ok {
 		clone = *s
 	}
-	down, hook := f.down, f.duringLoad
+	down, hangs, hook := f.down, f.hangs, f.duringLoad
 	f.mu.Unlock()
 	if _, limited := ctx.Deadline(); !limited {
 		return nil, errors.New("a store must not be asked without a time limit")
@@ -78,6 +81,9 @@ func (f *fakeStore) Session(ctx context.Context, id mfa.SessionID) (*mfa.Session
 	switch {
 	case down:
 		return nil, errDown
+	case hangs:
+		<-ctx.Done()
+		return nil, ctx.Err()
 	case !ok:
 		return nil, mfa.ErrNotFound
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
@@ -14,6 +15,8 @@ import (
 const (
 	// recheck is how old what was loaded may be before the store is asked again.
 	recheck = 30 * time.Second
+	// recheckAlone is the same while this node does not hear of what others change.
+	recheckAlone = 10 * time.Second
 	// storeDown is how old it may be while the store cannot be asked.
 	storeDown = 60 * time.Second
 	// flushEvery is how often last-seen times are written, and so how much later
@@ -28,12 +31,6 @@ type Store interface {
 	mfa.Users
 	mfa.Sessions
 	mfa.Changes
-}
-
-// Key signs tokens. It is bound to HS256 and to its ID.
-type Key struct {
-	ID     string
-	Secret []byte // 32 bytes
 }
 
 // Config is what a Manager is made of. Every field without a note is required.
@@ -62,8 +59,7 @@ type View struct {
 // Manager issues and verifies tokens. It is safe for concurrent use.
 type Manager struct {
 	store    Store
-	keys     map[string][]byte
-	signing  string // ID of the key that signs
+	ring     atomic.Pointer[ring]
 	issuer   string
 	idle     time.Duration
 	absolute time.Duration
@@ -72,6 +68,7 @@ type Manager struct {
 	cache  *cache
 	tokens *cache // of app tokens, so that they and sessions do not push each other out
 	epochs *epochs
+	down   outage
 
 	closing sync.Once
 	stop    chan struct{}
@@ -82,7 +79,7 @@ type Manager struct {
 // writing last-seen times. Close stops it.
 func New(cfg Config) (*Manager, error) {
 	m := &Manager{
-		store: cfg.Store, keys: make(map[string][]byte, len(cfg.Keys)), issuer: cfg.Issuer,
+		store: cfg.Store, issuer: cfg.Issuer,
 		idle: cfg.Idle, absolute: cfg.Absolute, now: cfg.Now, epochs: newEpochs(),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -91,18 +88,14 @@ func New(cfg Config) (*Manager, error) {
 		return nil, errors.New("making a session manager: no store")
 	case cfg.Issuer == "":
 		return nil, errors.New("making a session manager: no issuer")
-	case len(cfg.Keys) == 0:
-		return nil, errors.New("making a session manager: no key")
 	case cfg.Idle < 0 || cfg.Absolute < 0 || cfg.CacheSize < 0:
 		return nil, errors.New("making a session manager: a limit is negative")
 	}
-	for _, k := range cfg.Keys {
-		if _, twice := m.keys[k.ID]; k.ID == "" || twice || len(k.Secret) != keySize {
-			return nil, fmt.Errorf("making a session manager: key %q: IDs are unique and secrets of %d bytes", k.ID, keySize)
-		}
-		m.keys[k.ID] = append([]byte(nil), k.Secret...)
+	r, err := newRing(cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("making a session manager: %w", err)
 	}
-	m.signing = cfg.Keys[0].ID
+	m.ring.Store(r)
 	if m.idle == 0 {
 		m.idle = time.Hour
 	}
@@ -116,7 +109,6 @@ func New(cfg Config) (*Manager, error) {
 	if size == 0 {
 		size = 10_000
 	}
-	var err error
 	if m.cache, err = newCache(size); err != nil {
 		return nil, fmt.Errorf("making a session manager: %w", err)
 	}
@@ -145,7 +137,9 @@ func (m *Manager) Issue(s *mfa.Session) (string, error) {
 // error means that the store could not tell, and the caller must refuse.
 func (m *Manager) Verify(ctx context.Context, token, scope string) (*View, error) {
 	e, hits := m.cache.get(token)
-	if e != nil && e.scope == scope {
+	// What another set of keys verified is looked at anew: the key may be gone, and with
+	// it all that it signed (AC-197).
+	if e != nil && e.scope == scope && e.ring == m.ring.Load() {
 		if v := m.hit(m.cache, e, m.now(), m.idle); v != nil {
 			hits.n.Add(1)
 			return v, nil
@@ -165,6 +159,9 @@ func (m *Manager) hit(c *cache, e *entry, now time.Time, idle time.Duration) *Vi
 	if !e.epoch.holds() || age < 0 || age >= recheck || e.session.Over(now) {
 		return nil
 	}
+	if age >= recheckAlone && !m.store.InStep() {
+		return nil
+	}
 	within, moved := e.see(now, idle)
 	if !within {
 		return nil
@@ -175,17 +172,33 @@ func (m *Manager) hit(c *cache, e *entry, now time.Time, idle time.Duration) *Vi
 	return &e.view
 }
 
-// load asks the store, and keeps what it says. old is the entry that was there.
+// load verifies the token and asks the store, and keeps what it says. old is the entry
+// that was there. Where the keys were changed meanwhile, it begins anew: a key that was
+// removed opens nothing from that moment on.
 func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*View, error) {
+	for {
+		ring := m.ring.Load()
+		v, err := m.loadWith(ctx, ring, old, token, scope)
+		if err != nil || m.ring.Load() == ring {
+			return v, err
+		}
+	}
+}
+
+func (m *Manager) loadWith(ctx context.Context, ring *ring, old *entry, token, scope string) (*View, error) {
 	now := m.now()
-	c, err := m.parse(complete, token, scope, now)
+	c, err := m.parse(ring, complete, token, scope, now)
 	if err != nil {
 		return nil, err
+	}
+	if v := m.during(old, scope, now, m.idle); v != nil {
+		return v, nil
 	}
 	// The epoch is read before the records: a change that comes in between makes
 	// the entry void instead of being missed.
 	epoch := m.epochs.of(mfa.UserID(c.User))
 	v, err := m.records(ctx, c)
+	m.down.note(ctx, err, m.now())
 	switch {
 	case err == nil:
 	case errors.Is(err, mfa.ErrNoSession):
@@ -193,7 +206,10 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 		m.cache.remove(token)
 		return nil, err
 	default:
-		return m.outage(old, scope, now, m.idle, err)
+		if v := m.goesOn(old, scope, now, m.idle); v != nil {
+			return v, nil
+		}
+		return nil, err
 	}
 	s := v.Session
 	if !s.Complete || s.Scope != scope || s.Over(now) {
@@ -216,35 +232,25 @@ func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*V
 		return nil, mfa.ErrNoSession
 	}
 	e := newEntry(token, scope, *v, epoch, now, s.LastSeen)
+	e.ring = ring
 	m.cache.add(e)
 	return &e.view, nil
-}
-
-// outage answers while the store cannot be asked: a session that was loaded
-// less than a minute ago goes on, unless something of its user has changed.
-func (m *Manager) outage(old *entry, scope string, now time.Time, idle time.Duration, cause error) (*View, error) {
-	if old == nil || old.scope != scope || !old.epoch.holds() || old.session.Over(now) {
-		return nil, cause
-	}
-	if age := now.Sub(old.loaded); age < 0 || age >= storeDown {
-		return nil, cause
-	}
-	if within, _ := old.see(now, idle); !within {
-		return nil, cause
-	}
-	return &old.stale, nil
 }
 
 // VerifyHalfDone is Verify for half-done sign-ins. It asks the store each time.
 func (m *Manager) VerifyHalfDone(ctx context.Context, token, scope string) (*View, error) {
 	now := m.now()
-	c, err := m.parse(halfDone, token, scope, now)
+	ring := m.ring.Load()
+	c, err := m.parse(ring, halfDone, token, scope, now)
 	if err != nil {
 		return nil, err
 	}
 	v, err := m.records(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if m.ring.Load() != ring { // as in load
+		return m.VerifyHalfDone(ctx, token, scope)
 	}
 	if s := v.Session; s.Complete || s.Scope != scope || s.Over(now) {
 		return nil, mfa.ErrNoSession
@@ -279,6 +285,10 @@ func (m *Manager) records(ctx context.Context, c *claims) (*View, error) {
 	}
 	return &View{Session: s, Subject: u.AsSubject()}, nil
 }
+
+// InStep reports whether this node hears of what other nodes change. While it does not, it
+// cannot say that a proof still stands which was fresh a moment ago.
+func (m *Manager) InStep() bool { return m.store.InStep() }
 
 // Forget makes every verified session of the user be looked up anew, as a
 // committed change does.

@@ -105,10 +105,11 @@ func (m *Manager) sign(k kind, s *mfa.Session, now time.Time) (string, error) {
 	case c.Expires <= c.IssuedAt || c.Expires-c.IssuedAt > seconds(m.absolute)+1:
 		return "", errors.New("issuing a token: the session has ended or lives too long")
 	}
+	ring := m.ring.Load()
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
-	token.Header["kid"] = m.signing
+	token.Header["kid"] = ring.signing
 	token.Header["typ"] = types[k]
-	signed, err := token.SignedString(m.keys[m.signing])
+	signed, err := token.SignedString(ring.keys[ring.signing])
 	if err != nil {
 		return "", fmt.Errorf("issuing a token: %w", err)
 	}
@@ -116,8 +117,9 @@ func (m *Manager) sign(k kind, s *mfa.Session, now time.Time) (string, error) {
 }
 
 // parse checks all that a token says by itself: that we wrote exactly these
-// bytes, for this kind of use and this scope, and that it is its time.
-func (m *Manager) parse(k kind, token, scope string, now time.Time) (*claims, error) {
+// bytes with one of these keys, for this kind of use and this scope, and that it is its
+// time.
+func (m *Manager) parse(ring *ring, k kind, token, scope string, now time.Time) (*claims, error) {
 	if len(token) > maxToken || scope == "" || !plain(token) {
 		return nil, ErrInvalid
 	}
@@ -136,7 +138,7 @@ func (m *Manager) parse(k kind, token, scope string, now time.Time) (*claims, er
 	if !canonical(head, &h) || h.Algorithm != algorithm || h.Type != types[k] {
 		return nil, ErrInvalid
 	}
-	key, ok := m.keys[h.Key]
+	key, ok := ring.keys[h.Key]
 	if !ok {
 		return nil, ErrInvalid
 	}

@@ -92,3 +92,23 @@ func (c Codec) Decode(record []byte, t Table, row string, v any) error {
 func place(version byte, t Table, row string) []byte {
 	return []byte("mfa:v" + strconv.Itoa(int(version)) + ":" + string(t) + ":" + row)
 }
+
+// Current reports whether the primary key sealed the record.
+func (c Codec) Current(record []byte) bool { return len(record) > 0 && c.box.Current(record[1:]) }
+
+// Reseal returns the record of that row sealed with the primary key, in the version that it
+// has. ErrNewer, ErrDamaged.
+func (c Codec) Reseal(record []byte, t Table, row string) ([]byte, error) {
+	if len(record) == 0 {
+		return nil, fmt.Errorf("sealing a record of table %s anew: %w", t, ErrDamaged)
+	}
+	version := record[0]
+	if version > Version {
+		return nil, fmt.Errorf("sealing a record of table %s anew: %w", t, ErrNewer)
+	}
+	plain, err := c.box.Open(record[1:], place(version, t, row))
+	if err != nil {
+		return nil, fmt.Errorf("sealing a record of table %s anew: %w", t, ErrDamaged)
+	}
+	return append([]byte{version}, c.box.Seal(plain, place(version, t, row))...), nil
+}

@@ -1,6 +1,7 @@
 package scale
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -89,7 +90,7 @@ func folder(t testing.TB) string {
 // options open the store in that folder, which has its keys beside it.
 func options(t testing.TB, dir string) badger.Options {
 	t.Helper()
-	keys, err := seal.LoadOrCreateKeys(filepath.Join(dir, "keys"))
+	keys, err := seal.OpenOrCreateKeys(context.Background(), seal.FileVault(filepath.Join(dir, "keys")), nil)
 	ok(t, err)
 	return badger.Options{Dir: filepath.Join(dir, "store"), Keys: keys}
 }

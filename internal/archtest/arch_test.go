@@ -126,6 +126,7 @@ var forbidden = map[string]string{
 var tolerated = map[string]string{
 	"sender math/rand/v2":          "jitter of waiting times",
 	"store/badger math/rand/v2":    "jitter of waiting times",
+	"store/postgres math/rand/v2":  "jitter of waiting times",
 	"store/storetest math/rand/v2": "the same users in each run of the tests",
 }
 

@@ -65,7 +65,9 @@ func TestBox_neverSealsTwiceAlike(t *testing.T) {
 func TestBox_AC197_opensWithAnOlderKey(t *testing.T) {
 	old := newKeys(t)
 	sealed := old.Box("store").Seal([]byte("x"), nil)
-	both := &Keyset{keys: []key{newKeys(t).keys[0], old.keys[0]}}
+	before := old.state.Load().keys[0]
+	before.status = DecryptOnly
+	both := newKeyset(firstState(newKeys(t).state.Load().keys[0], before))
 	if got, err := both.Box("store").Open(sealed, nil); err != nil || string(got) != "x" {
 		t.Errorf("with both keys: %q, %v", got, err)
 	}

@@ -7,201 +7,95 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// What is wrong with a key file. A missing one is fs.ErrNotExist.
-var (
-	// ErrExposed says that others than its owner could read or change the file.
-	ErrExposed = errors.New("others can read or change the key file")
-	// ErrKeyFile says that the file is not a key file that this version reads.
-	ErrKeyFile = errors.New("not a usable key file")
+const (
+	keySize = 32
+	idSize  = 4
 )
 
-const (
-	fileVersion = 1
-	keySize     = 32
-	idSize      = 4
-	maxFileSize = 1 << 20
-)
+// Status says what a key may still do.
+type Status string
 
-// status says what a key may still do.
-type status string
-
+// The life of a key, in its order. What is made with a key is made with the primary one
+// alone; it was Pending first, so that every node can read what any of them makes.
 const (
-	primary     status = "primary"      // seals, signs, opens
-	decryptOnly status = "decrypt_only" // opens what it sealed
+	Pending     Status = "pending"      // opens and verifies; nothing is made with it yet
+	Primary     Status = "primary"      // seals, signs, opens, verifies
+	DecryptOnly Status = "decrypt_only" // opens and verifies what it made
+	Retired     Status = "retired"      // opens records, and verifies no token any more
 )
 
 type key struct {
 	id      [idSize]byte
 	created time.Time
+	status  Status
+	since   time.Time // when it came to its status; zero: when it was made
 	secret  []byte
 }
 
-// Keyset is the keys of one installation: one primary key and those that came
-// before it. It is read only and safe for concurrent use. Formatting it shows no
-// key.
-type Keyset struct {
+// state is the content of a key set at one moment. It is never changed.
+type state struct {
 	keys []key // the primary one first
+	// set names the installation's key set over all rotations, so that another one's is
+	// not taken for its successor.
+	set []byte
+	// names is what NameKey returns.
+	names []byte
+	// serial grows with each change, so that an older text is not taken for news.
+	serial uint64
 }
 
-// The key file as JSON.
-type keyFile struct {
-	Version int       `json:"version"`
-	Keys    []fileKey `json:"keys"`
+// Keyset is the keys of one installation: one primary key, and those that came before it
+// or come after it. It is safe for concurrent use, and its content changes while it is
+// used: everything that is made of it follows by itself (Box), or is told (OnChange).
+// Formatting it shows no key.
+type Keyset struct {
+	state atomic.Pointer[state]
+
+	vault  Vault // nil: it stands nowhere
+	master *Master
+
+	changing sync.Mutex // held by who reads or replaces the text
+	text     []byte     // as it stands in the vault
+
+	listenMu  sync.Mutex
+	listeners []*func()
 }
 
-type fileKey struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
-	Status  status    `json:"status"`
-	Key     []byte    `json:"key"`
+func newKeyset(st *state) *Keyset {
+	ks := new(Keyset)
+	ks.state.Store(st)
+	return ks
 }
 
-// LoadKeys reads a key file. It refuses a file that others than its owner can
-// read or change (ErrExposed) and anything that is not whole (ErrKeyFile): a
-// gateway without its keys must not start. A missing file is fs.ErrNotExist, and
-// only the caller knows whether that is a first start or a loss.
-func LoadKeys(path string) (*Keyset, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("opening the key file: %w", err)
-	}
-	defer f.Close()
-	// The open file is asked, not the path: nobody can put another file in
-	// between the question and the reading.
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("reading the key file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("reading the key file %s: %w: not a regular file", path, ErrKeyFile)
-	}
-	if err := checkPrivate(info); err != nil {
-		return nil, fmt.Errorf("reading the key file %s: %w", path, err)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the key file: %w", err)
-	}
-	ks, err := parseKeys(raw)
-	if err != nil {
-		return nil, fmt.Errorf("reading the key file %s: %w", path, err)
-	}
-	return ks, nil
-}
-
-// parseKeys never repeats what the file holds in an error.
-func parseKeys(raw []byte) (*Keyset, error) {
-	switch {
-	case len(raw) == 0:
-		return nil, fmt.Errorf("%w: it is empty, so its writing was cut short; remove it if there is no store yet, else restore it from a backup", ErrKeyFile)
-	case len(raw) > maxFileSize:
-		return nil, fmt.Errorf("%w: too long", ErrKeyFile)
-	}
-	var head struct {
-		Version int `json:"version"`
-	}
-	if json.Unmarshal(raw, &head) == nil && head.Version > fileVersion {
-		return nil, fmt.Errorf("%w: a newer version wrote it (%d; this one reads %d)", ErrKeyFile, head.Version, fileVersion)
-	}
-	var file keyFile
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&file); err != nil || d.More() || file.Version != fileVersion {
-		return nil, fmt.Errorf("%w: damaged", ErrKeyFile)
-	}
-	ks := &Keyset{}
-	seen := map[[idSize]byte]bool{}
-	primaries := 0
-	for i, fk := range file.Keys {
-		k := key{created: fk.Created, secret: fk.Key}
-		id, err := hex.DecodeString(fk.ID)
-		switch {
-		case err != nil || len(id) != idSize:
-			return nil, fmt.Errorf("%w: the ID of key %d is damaged", ErrKeyFile, i+1)
-		case len(fk.Key) != keySize:
-			return nil, fmt.Errorf("%w: key %d has the wrong length", ErrKeyFile, i+1)
-		}
-		copy(k.id[:], id)
-		if seen[k.id] {
-			return nil, fmt.Errorf("%w: two keys have one ID", ErrKeyFile)
-		}
-		seen[k.id] = true
-		switch fk.Status {
-		case primary:
-			primaries++
-			ks.keys = append([]key{k}, ks.keys...)
-		case decryptOnly:
-			ks.keys = append(ks.keys, k)
-		default:
-			return nil, fmt.Errorf("%w: the status of key %d is unknown", ErrKeyFile, i+1)
-		}
-	}
-	if primaries != 1 {
-		return nil, fmt.Errorf("%w: it must hold one primary key, and holds %d", ErrKeyFile, primaries)
-	}
-	return ks, nil
-}
-
-// CreateKeys makes a key file with one new key, readable by its owner alone, and
-// returns when it is on disk. It never replaces a file (fs.ErrExist): the keys in
-// it may be all that opens a store.
-func CreateKeys(path string) (*Keyset, error) {
-	k, err := newKey(time.Now())
-	if err != nil {
-		return nil, err
-	}
-	ks := &Keyset{keys: []key{k}}
-	raw, err := ks.encode()
-	if err != nil {
-		return nil, fmt.Errorf("creating the key file: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("creating the key file: %w", err)
-	}
-	if err := writeSynced(f, raw); err != nil {
-		// Nobody has used these keys yet, and half a file would stop every start.
-		_ = os.Remove(path)
-		return nil, fmt.Errorf("creating the key file: %w", err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("creating the key file: %w", err)
-	}
-	return ks, nil
-}
-
-// LoadOrCreateKeys is LoadKeys, or CreateKeys where there is no file yet. The
-// caller knows that there is no store yet either.
-func LoadOrCreateKeys(path string) (*Keyset, error) {
-	ks, err := LoadKeys(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return ks, err
-	}
-	return CreateKeys(path)
-}
-
-// NewKeys returns a keyset with one new key that stands in no file.
+// NewKeys returns a keyset with one new key that stands in no vault.
 func NewKeys() (*Keyset, error) {
-	k, err := newKey(time.Now())
+	k, err := newKey(time.Now(), Primary)
 	if err != nil {
 		return nil, err
 	}
-	return &Keyset{keys: []key{k}}, nil
+	return newKeyset(firstState(k)), nil
 }
 
-func newKey(now time.Time) (key, error) {
-	k := key{created: now.UTC().Truncate(time.Second), secret: make([]byte, keySize)}
+// firstState is the state of a key set of the first version: what outlives the keys
+// follows from the first of them.
+func firstState(primary key, others ...key) *state {
+	return &state{
+		keys:  append([]key{primary}, others...),
+		set:   primary.derive("key set")[:8],
+		names: primary.derive("unknown names"),
+	}
+}
+
+func newKey(now time.Time, status Status) (key, error) {
+	k := key{created: now.UTC().Truncate(time.Second), status: status, secret: make([]byte, keySize)}
 	if _, err := rand.Read(k.secret); err != nil {
 		return key{}, fmt.Errorf("making a key: %w", err)
 	}
@@ -211,66 +105,66 @@ func newKey(now time.Time) (key, error) {
 	return k, nil
 }
 
-func (ks *Keyset) encode() ([]byte, error) {
-	file := keyFile{Version: fileVersion}
-	for i, k := range ks.keys {
-		fk := fileKey{ID: hex.EncodeToString(k.id[:]), Created: k.created, Status: decryptOnly, Key: k.secret}
-		if i == 0 {
-			fk.Status = primary
+// KeyInfo is a key without its secret.
+type KeyInfo struct {
+	ID      string    `json:"id"`
+	Status  Status    `json:"status"`
+	Created time.Time `json:"created"`
+	Since   time.Time `json:"since"` // when it came to its status
+}
+
+// Keys returns the keys, the primary one first.
+func (ks *Keyset) Keys() []KeyInfo {
+	st := ks.state.Load()
+	list := make([]KeyInfo, 0, len(st.keys))
+	for i := range st.keys {
+		list = append(list, st.keys[i].info())
+	}
+	return list
+}
+
+func (k *key) info() KeyInfo {
+	since := k.since
+	if since.IsZero() {
+		since = k.created
+	}
+	return KeyInfo{ID: k.name(), Status: k.status, Created: k.created, Since: since}
+}
+
+// DerivedKey belongs to one key and one purpose. Who learns its secret learns neither the
+// key nor what it derives for another purpose.
+type DerivedKey struct {
+	KeyInfo
+	Secret []byte // 32 bytes
+}
+
+// Derived returns the derived keys of one purpose that may verify, in this order: the
+// primary one, which alone may sign; those before it, newest first; a pending one.
+func (ks *Keyset) Derived(purpose string) []DerivedKey {
+	st := ks.state.Load()
+	var list []DerivedKey
+	for _, status := range []Status{Primary, DecryptOnly, Pending} {
+		for i := range st.keys {
+			if k := &st.keys[i]; k.status == status {
+				list = append(list, DerivedKey{k.info(), k.derive(purpose)})
+			}
 		}
-		file.Keys = append(file.Keys, fk)
 	}
-	raw, err := json.MarshalIndent(file, "", "\t")
-	return append(raw, '\n'), err
+	return list
 }
 
-func writeSynced(f *os.File, raw []byte) error {
-	_, err := f.Write(raw)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
-}
-
-// syncDir makes a new file's name as durable as its content.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot, and writes names through by itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
-}
-
-// Derive returns 32 bytes that belong to the primary key and one purpose. Who
-// learns them learns neither the key nor what it derives for another purpose.
-func (ks *Keyset) Derive(purpose string) []byte {
-	return ks.keys[0].derive(purpose)
-}
-
-// Derived returns the derived keys of one purpose by the ID of the key they come
-// from, and the ID of the primary one: sign with that one, verify with any.
-func (ks *Keyset) Derived(purpose string) (primaryID string, byID map[string][]byte) {
-	byID = make(map[string][]byte, len(ks.keys))
-	for i := range ks.keys {
-		byID[ks.keys[i].name()] = ks.keys[i].derive(purpose)
-	}
-	return ks.keys[0].name(), byID
-}
+// NameKey returns a secret of 32 bytes that rotations leave as it is: what is counted or
+// marked with it for a year would begin anew. It is made anew when keys were stolen.
+func (ks *Keyset) NameKey() []byte { return ks.state.Load().names }
 
 func (k *key) name() string { return hex.EncodeToString(k.id[:]) }
 
 func (k *key) derive(purpose string) []byte {
-	out, err := hkdf.Key(sha256.New, k.secret, k.id[:], "secondgate:v1:"+purpose, keySize)
+	return derive(k.secret, k.id[:], purpose)
+}
+
+func derive(secret, salt []byte, purpose string) []byte {
+	out, err := hkdf.Key(sha256.New, secret, salt, "secondgate:v1:"+purpose, keySize)
 	if err != nil {
 		// The length is a constant far below HKDF's limit; a key that is not one
 		// must never be used.
@@ -279,12 +173,60 @@ func (k *key) derive(purpose string) []byte {
 	return out
 }
 
+// equal reports whether both hold the same.
+func (st *state) equal(o *state) bool {
+	if st.serial != o.serial || !bytes.Equal(st.set, o.set) || !bytes.Equal(st.names, o.names) || len(st.keys) != len(o.keys) {
+		return false
+	}
+	for i := range st.keys {
+		a, b := &st.keys[i], &o.keys[i]
+		if a.id != b.id || a.status != b.status || !bytes.Equal(a.secret, b.secret) {
+			return false
+		}
+	}
+	return true
+}
+
+// OnChange registers a function that is called after each change of the keys. It must not
+// change them itself. The function returned takes it away again; a call that is under way
+// by then may still be made.
+func (ks *Keyset) OnChange(fn func()) (remove func()) {
+	ks.listenMu.Lock()
+	defer ks.listenMu.Unlock()
+	at := &fn
+	// A new list: calls that are under way keep the one that they read.
+	ks.listeners = append(ks.listeners[:len(ks.listeners):len(ks.listeners)], at)
+	return func() {
+		ks.listenMu.Lock()
+		defer ks.listenMu.Unlock()
+		var rest []*func()
+		for _, l := range ks.listeners {
+			if l != at {
+				rest = append(rest, l)
+			}
+		}
+		ks.listeners = rest
+	}
+}
+
+// swap makes st the content and tells everybody.
+func (ks *Keyset) swap(st *state) {
+	ks.state.Store(st)
+	ks.listenMu.Lock()
+	list := ks.listeners
+	ks.listenMu.Unlock()
+	for _, fn := range list {
+		(*fn)()
+	}
+}
+
 // String returns the number of keys and the primary key's ID, and no key.
 func (ks *Keyset) String() string {
-	if ks == nil || len(ks.keys) == 0 {
+	if ks == nil || ks.state.Load() == nil {
 		return "no keys"
 	}
-	return fmt.Sprintf("%d key(s), primary %s [redacted]", len(ks.keys), ks.keys[0].name())
+	st := ks.state.Load()
+	return fmt.Sprintf("%d key(s), primary %s [redacted]", len(st.keys), st.keys[0].name())
 }
 
 // GoString is String.
@@ -293,7 +235,7 @@ func (ks *Keyset) GoString() string { return ks.String() }
 // Format shows String whatever the verb is: %x must not print a key.
 func (ks *Keyset) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, ks.String()) }
 
-// MarshalJSON refuses: a keyset leaves the process in its key file only.
+// MarshalJSON refuses: a keyset leaves the process in its vault only.
 func (ks *Keyset) MarshalJSON() ([]byte, error) { return json.Marshal(ks.String()) }
 
 // LogValue is String.

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 
 func TestKeys_createdThenLoaded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.json")
-	made, err := CreateKeys(path)
+	made, err := CreateKeys(ctx, FileVault(path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,24 +24,20 @@ func TestKeys_createdThenLoaded(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v; want 0600", info.Mode(), err)
 	}
-	loaded, err := LoadKeys(path)
+	loaded, err := OpenKeys(ctx, FileVault(path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(made.Derive("x"), loaded.Derive("x")) {
+	if !bytes.Equal(derived(made, "x"), derived(loaded, "x")) {
 		t.Error("the loaded keys derive something else than those that were made")
 	}
-	if _, err := CreateKeys(path); !errors.Is(err, fs.ErrExist) {
+	if _, err := CreateKeys(ctx, FileVault(path), nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("creating over a key file: %v, want fs.ErrExist", err)
-	}
-	again, err := LoadOrCreateKeys(path)
-	if err != nil || !bytes.Equal(made.Derive("x"), again.Derive("x")) {
-		t.Errorf("load or create: other keys, %v", err)
 	}
 }
 
-func TestLoadKeys_missingIsApart(t *testing.T) {
-	_, err := LoadKeys(filepath.Join(t.TempDir(), "none"))
+func TestOpenKeys_missingIsApart(t *testing.T) {
+	_, err := OpenKeys(ctx, FileVault(filepath.Join(t.TempDir(), "none")), nil)
 	if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrKeyFile) {
 		t.Errorf("got %v, want fs.ErrNotExist alone", err)
 	}
@@ -48,41 +45,41 @@ func TestLoadKeys_missingIsApart(t *testing.T) {
 
 // Another user of the machine who can read the key file reads every secret in
 // the store; one who can change it signs sessions.
-func TestLoadKeys_RejectsAFileThatOthersReach(t *testing.T) {
+func TestOpenKeys_RejectsAFileThatOthersReach(t *testing.T) {
 	if os.PathSeparator != '/' {
 		t.Skip("mode bits say nothing here")
 	}
 	for _, mode := range []fs.FileMode{0o644, 0o640, 0o620, 0o602, 0o604, 0o601, 0o666} {
 		path := filepath.Join(t.TempDir(), "keys.json")
-		if _, err := CreateKeys(path); err != nil {
+		if _, err := CreateKeys(ctx, FileVault(path), nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadKeys(path); !errors.Is(err, ErrExposed) {
+		if _, err := OpenKeys(ctx, FileVault(path), nil); !errors.Is(err, ErrExposed) {
 			t.Errorf("mode %04o: %v, want ErrExposed", mode, err)
 		}
 	}
 }
 
-func TestLoadKeys_RejectsAFileOfAnotherUser(t *testing.T) {
+func TestOpenKeys_RejectsAFileOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a file away")
 	}
 	path := filepath.Join(t.TempDir(), "keys.json")
-	if _, err := CreateKeys(path); err != nil {
+	if _, err := CreateKeys(ctx, FileVault(path), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(path, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadKeys(path); !errors.Is(err, ErrExposed) {
+	if _, err := OpenKeys(ctx, FileVault(path), nil); !errors.Is(err, ErrExposed) {
 		t.Errorf("got %v, want ErrExposed", err)
 	}
 }
 
-func TestLoadKeys_RejectsWhatIsNoKeyFile(t *testing.T) {
+func TestOpenKeys_RejectsWhatIsNoKeyFile(t *testing.T) {
 	const k = `"key":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="`
 	const secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 	one := func(id, status string) string {
@@ -99,17 +96,17 @@ func TestLoadKeys_RejectsWhatIsNoKeyFile(t *testing.T) {
 		"short ID":            `{"version":1,"keys":[` + one("01", "primary") + `]}`,
 		"short key":           `{"version":1,"keys":[{"id":"00000001","created":"2026-01-02T03:04:05Z","status":"primary","key":"AAEC"}]}`,
 		"no version":          `{"keys":[` + one("00000001", "primary") + `]}`,
-		"newer version":       `{"version":2,"keys":[` + one("00000001", "primary") + `],"more":1}`,
+		"newer version":       `{"version":3,"keys":[` + one("00000001", "primary") + `],"more":1}`,
 		"unknown field":       `{"version":1,"keys":[` + one("00000001", "primary") + `],"more":1}`,
 		"something after it":  `{"version":1,"keys":[` + one("00000001", "primary") + `]}{}`,
 		"cut short":           `{"version":1,"keys":[` + one("00000001", "primary"),
-		"longer than allowed": strings.Repeat(" ", maxFileSize) + `{"version":1}`,
+		"longer than allowed": strings.Repeat(" ", maxText) + `{"version":1}`,
 	} {
 		path := filepath.Join(t.TempDir(), "keys.json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := LoadKeys(path)
+		_, err := OpenKeys(ctx, FileVault(path), nil)
 		if !errors.Is(err, ErrKeyFile) {
 			t.Errorf("%s: %v, want ErrKeyFile", name, err)
 			continue
@@ -123,25 +120,25 @@ func TestLoadKeys_RejectsWhatIsNoKeyFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(good), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ks, err := LoadKeys(path)
+	ks, err := OpenKeys(ctx, FileVault(path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, byID := ks.Derived("session")
-	if id != "00000002" || len(byID) != 2 || !bytes.Equal(byID[id], ks.Derive("session")) || bytes.Equal(byID["00000001"], byID["00000002"]) {
-		t.Errorf("derived: primary %s of %d keys", id, len(byID))
+	list := ks.Derived("session")
+	if len(list) != 2 || list[0].ID != "00000002" || list[1].ID != "00000001" || bytes.Equal(list[0].Secret, list[1].Secret) {
+		t.Errorf("derived: %d keys", len(list))
 	}
-	if _, err := LoadKeys(t.TempDir()); err == nil {
+	if _, err := OpenKeys(ctx, FileVault(t.TempDir()), nil); err == nil {
 		t.Error("a folder was read as a key file")
 	}
 }
 
 func TestKeyset_derivesOneKeyPerPurpose(t *testing.T) {
 	ks, other := newKeys(t), newKeys(t)
-	if bytes.Equal(ks.Derive("a"), ks.Derive("b")) || bytes.Equal(ks.Derive("a"), other.Derive("a")) {
+	if bytes.Equal(derived(ks, "a"), derived(ks, "b")) || bytes.Equal(derived(ks, "a"), derived(other, "a")) {
 		t.Error("two purposes or two keysets share a key")
 	}
-	if len(ks.Derive("a")) != 32 || !bytes.Equal(ks.Derive("a"), ks.Derive("a")) {
+	if len(derived(ks, "a")) != 32 || !bytes.Equal(derived(ks, "a"), derived(ks, "a")) {
 		t.Error("a derived key must have 32 bytes and be the same each time")
 	}
 }
@@ -150,7 +147,7 @@ func TestKeyset_derivesOneKeyPerPurpose(t *testing.T) {
 func TestKeyset_AC196_everyKeysetIsAnother(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
-		k := string(newKeys(t).Derive("x"))
+		k := string(derived(newKeys(t), "x"))
 		if seen[k] {
 			t.Fatal("two keysets are the same")
 		}
@@ -167,7 +164,7 @@ func TestKeyset_showsNoKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := ks.keys[0].secret
+	secret := ks.state.Load().keys[0].secret
 	for _, shown := range []string{
 		fmt.Sprintf("%v %+v %#v %s %q", ks, ks, ks, ks, ks), fmt.Sprintf("%x %X %d", ks, ks, ks),
 		fmt.Sprint(struct{ K *Keyset }{ks}), log.String(), string(marshalled),
@@ -180,6 +177,11 @@ func TestKeyset_showsNoKey(t *testing.T) {
 		}
 	}
 }
+
+var ctx = context.Background()
+
+// derived returns what the primary key derives.
+func derived(ks *Keyset, purpose string) []byte { return ks.Derived(purpose)[0].Secret }
 
 func newKeys(t testing.TB) *Keyset {
 	t.Helper()

@@ -3,10 +3,13 @@
 package seal
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // checkPrivate refuses a key file that another user of the machine can read or
@@ -23,4 +26,29 @@ func checkPrivate(info fs.FileInfo) error {
 		return fmt.Errorf("%w: it belongs to user %d, and this process runs as %d", ErrExposed, st.Uid, uid)
 	}
 	return nil
+}
+
+// lockFolder waits until nobody else writes the key file. The folder is locked rather than
+// a file of its own, which would lie about.
+func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { _ = d.Close() }, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			_ = d.Close()
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			_ = d.Close()
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }

@@ -17,3 +17,7 @@ type Vault interface {
 	// answers ErrReplaced and keeps what there is.
 	Replace(ctx context.Context, old, next []byte) error
 }
+
+// guardedVault is a vault that only the owner of the process reads and writes: keys may
+// stand there in plain text. Of any other one that is not believed.
+type guardedVault interface{ guarded() }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -220,7 +221,7 @@ func TestReader_AC189_RejectsOtherKeys(t *testing.T) {
 	}
 	// A header that names the right key does not make it open.
 	keys := newKeys(t)
-	id, _ := keys.Derived(purpose)
+	id := keys.Keys()[0].ID
 	h, _, err := readHeader(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +404,7 @@ func golden(t testing.TB) (file []byte, keys *seal.Keyset) {
 	t.Helper()
 	const name, keyName = "testdata/format-1.backup", "testdata/format-1.keys.json"
 	if *update {
-		keys, err := seal.CreateKeys(keyName)
+		keys, err := seal.CreateKeys(context.Background(), seal.FileVault(keyName), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,7 +424,7 @@ func golden(t testing.TB) (file []byte, keys *seal.Keyset) {
 	if err := os.WriteFile(private, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if keys, err = seal.LoadKeys(private); err != nil {
+	if keys, err = seal.OpenKeys(context.Background(), seal.FileVault(private), nil); err != nil {
 		t.Fatal(err)
 	}
 	return file, keys

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/secondgate/secondgate/internal/seal"
@@ -141,7 +142,7 @@ func (s *stream) next(last bool) (nonce, data []byte) {
 
 // unwrap returns the key of the file.
 func (h Header) unwrap(keys *seal.Keyset) ([]byte, error) {
-	if _, byID := keys.Derived(purpose); byID[h.Key] == nil {
+	if !slices.ContainsFunc(keys.Keys(), func(k seal.KeyInfo) bool { return k.ID == h.Key }) {
 		return nil, fmt.Errorf("%w, %s, which is not among these keys; name the key file that belongs to it", ErrKeys, quote(h.Key))
 	}
 	key, err := keys.Box(purpose).Open(h.FileKey, h.place())

@@ -32,7 +32,7 @@ func NewWriter(w io.Writer, keys *seal.Keyset, h Header) (*Writer, error) {
 	_, _ = rand.Read(key)
 	_, _ = rand.Read(id)
 	h.Format, h.Records, h.ID, h.Made = Format, store.Version, hex.EncodeToString(id), h.Made.UTC().Truncate(time.Second)
-	h.Key, _ = keys.Derived(purpose)
+	h.Key = keys.Keys()[0].ID
 	h.FileKey = keys.Box(purpose).Seal(key, h.place())
 	head, err := h.encode()
 	if err != nil {

@@ -47,7 +47,7 @@ func fillDisk(t *testing.T, dir string) {
 	var err error
 	switch os.Getenv("SECONDGATE_TEST_PART") {
 	case "fill":
-		o.Keys, err = seal.CreateKeys(keyFile)
+		o.Keys, err = seal.CreateKeys(ctx, seal.FileVault(keyFile), nil)
 		ok(err)
 		s, err := Open(o)
 		ok(err)
@@ -72,14 +72,14 @@ func fillDisk(t *testing.T, dir string) {
 			t.Fatalf("closing: %v", err)
 		}
 	case "refuse":
-		o.Keys, err = seal.LoadKeys(keyFile)
+		o.Keys, err = seal.OpenKeys(ctx, seal.FileVault(keyFile), nil)
 		ok(err)
 		if _, err := Open(o); !errors.Is(err, ErrFull) {
 			t.Fatalf("opening: %v", err)
 		}
 	case "free":
 		ok(os.Remove(ballast))
-		o.Keys, err = seal.LoadKeys(keyFile)
+		o.Keys, err = seal.OpenKeys(ctx, seal.FileVault(keyFile), nil)
 		ok(err)
 		if err := reopen(t, "with room again", o); err != nil {
 			t.Fatal(err)

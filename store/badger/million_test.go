@@ -117,7 +117,7 @@ func TestLists_ofManyUsers(t *testing.T) {
 
 func listPart(t *testing.T, dir, part string) {
 	n := *listUsers
-	keys, err := seal.LoadOrCreateKeys(filepath.Join(dir, "keys"))
+	keys, err := seal.OpenOrCreateKeys(ctx, seal.FileVault(filepath.Join(dir, "keys")), nil)
 	ok(t, err)
 	o := Options{Dir: filepath.Join(dir, "store"), Keys: keys}
 	if part == "fill" {

@@ -53,7 +53,8 @@ type Options struct {
 	// before, or one in which the same copy was begun. Anything else is store.ErrNotEmpty
 	// or store.ErrFilling.
 	Fill string
-	// Node names this gateway among those that share the database; "": a random name.
+	// Node begins the name of this gateway in the rows by which gateways tell each other what
+	// they changed; the rest of it is random.
 	Node string
 }
 
@@ -77,6 +78,10 @@ type DB struct {
 
 	installation string
 	fresh        bool
+
+	told      *told
+	feed      *feed
+	exclusive *exclusive
 
 	answered  atomic.Int64 // when the database last answered, in ns since began
 	began     time.Time
@@ -113,9 +118,9 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Node == "" {
-		o.Node = rand.Text()
-	}
+	// Two processes of one name, or one that was started again, must not take each other's
+	// changes for their own.
+	o.Node += "." + rand.Text()
 	config, warning, err := parse(o.URL)
 	if err != nil {
 		return nil, err
@@ -154,13 +159,29 @@ func (d *DB) prepare(ctx context.Context) error {
 	}
 	short, cancel = context.WithTimeout(ctx, startTime)
 	defer cancel()
-	return d.install(short)
+	if err := d.install(short); err != nil {
+		return err
+	}
+	// Before anything is read that could change meanwhile.
+	d.told = newTold(d.log)
+	var err error
+	if d.feed, err = newFeed(short, d.pool, d.o.Node, d.told, d.log); err != nil {
+		return err
+	}
+	d.exclusive, err = newExclusive(d.pool, d.log)
+	return err
 }
 
 // Close ends all connections. A Store that was opened closes its DB itself.
 func (d *DB) Close() {
 	d.closeOnce.Do(func() {
 		close(d.closing)
+		if d.feed != nil {
+			d.feed.close()
+		}
+		if d.exclusive != nil {
+			d.exclusive.close()
+		}
 		d.pool.Close()
 	})
 }

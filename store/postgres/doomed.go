@@ -86,9 +86,7 @@ func (s *Store) retryDoomed() {
 func (s *Store) doom(id mfa.SessionID) {
 	user := s.recent.of(id)
 	s.doomed.add(id, user)
-	if user != "" {
-		s.announce(user)
-	}
+	s.db.told.users.now(string(user)) // "" where nobody knows: everybody's is looked up
 }
 
 // recent remembers whose the sessions are that were read here last: when the database is

@@ -1,5 +1,107 @@
 package postgres
 
-import "context"
+import (
+	"context"
+	"encoding/hex"
 
-func (s *Store) tidy(context.Context) error { return nil }
+	"github.com/jackc/pgx/v5"
+
+	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store"
+)
+
+// forget removes every event that is too old, the first appended first, and moves the
+// beginning of the chain in the same write.
+func (s *Store) forget(ctx context.Context) error {
+	last, err := s.lastOld(ctx)
+	if err != nil || last == 0 {
+		return err
+	}
+	for {
+		more, err := s.forgetSome(ctx, last)
+		if err != nil || !more {
+			return err
+		}
+		if err := pause(ctx, 20); err != nil {
+			return err
+		}
+	}
+}
+
+// lastOld returns the number of the last event that goes: all before it go, too. An event
+// of the future has a wrong time: it does not keep old ones behind it for years, and goes
+// together with the next one that is old.
+func (s *Store) lastOld(ctx context.Context) (last uint64, err error) {
+	now := s.db.now()
+	to, future := nanoseconds(now.Add(-s.db.o.KeepEvents)), nanoseconds(now)
+	ends, err := s.ChainEnds(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for from := ends.First; ; {
+		n, stop := 0, false
+		err := s.read(ctx, func(b *pgx.Batch) {
+			b.Queue(`SELECT number, at_nano FROM events WHERE number >= $1 ORDER BY number LIMIT $2`, int64(from), lookAt).Query(func(rows pgx.Rows) error { //nolint:gosec // no store has that many
+				n, stop = 0, false
+				var number, nano int64
+				_, err := pgx.ForEachRow(rows, []any{&number, &nano}, func() error {
+					n++
+					switch {
+					case stop:
+					case nano < to:
+						last = uint64(number) //nolint:gosec // not negative
+					case nano <= future:
+						stop = true
+					}
+					from = uint64(number) + 1 //nolint:gosec // not negative
+					return nil
+				})
+				return err
+			})
+		})
+		if err != nil || stop || n < lookAt {
+			return last, err
+		}
+	}
+}
+
+// forgetSome removes some of the first events up to last, and reports whether there are
+// more. What they say is not read: one that is damaged goes all the same.
+func (s *Store) forgetSome(ctx context.Context, last uint64) (more bool, err error) {
+	err = s.update(ctx, nil, func(w *writing) error {
+		var record, hash []byte
+		var number int64
+		more = false
+		err := w.ask(func(b *pgx.Batch) {
+			b.Queue(`SELECT record FROM meta WHERE name = $1 FOR UPDATE`, metaStart).QueryRow(into(&record))
+			b.Queue(`SELECT number, hash FROM (SELECT number, hash FROM events WHERE number <= $1 ORDER BY number LIMIT $2) AS e ORDER BY number DESC LIMIT 1`,
+				int64(last), tidyBatch).QueryRow(func(r pgx.Row) error { //nolint:gosec // no store has that many
+				if err := r.Scan(&number, &hash); !noRow(err) {
+					return err
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		var start store.EventStart
+		if err := s.decodeMeta(record, metaStart, &start); err != nil {
+			return err
+		}
+		if number == 0 || uint64(number) < start.First { //nolint:gosec // not negative
+			return nil
+		}
+		more = uint64(number) < last                                                          //nolint:gosec // not negative
+		start = store.EventStart{First: uint64(number) + 1, Before: hex.EncodeToString(hash)} //nolint:gosec // not negative
+		if record, err = s.encode(store.Meta, metaStart, start); err != nil {
+			return err
+		}
+		w.put(`DELETE FROM events WHERE number <= $1`, number)
+		w.put(`UPDATE meta SET record = $2 WHERE name = $1`, metaStart, record)
+		return nil
+	})
+	return more, err
+}
+
+var _ mfa.EventLog = (*Store)(nil)

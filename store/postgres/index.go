@@ -20,7 +20,6 @@ const (
 
 // listed is everything about a user that lists and counters hang on.
 type listed struct {
-	there  bool
 	name   string
 	facets []string
 	terms  []string
@@ -29,21 +28,28 @@ type listed struct {
 }
 
 func listedAs(u *mfa.User) listed {
-	l := listed{there: true, name: u.Name, terms: searchTerms(u), holds: factorsName(u.Enrolled())}
-	for _, f := range u.Facets() {
-		l.facets = append(l.facets, string(f))
-	}
+	l := listed{name: u.Name, facets: texts(u.Facets()), terms: searchTerms(u), holds: factorsName(u.Enrolled())}
 	for _, facets := range u.CountedIn() {
 		l.groups = append(l.groups, groupName(facets))
 	}
 	return l
 }
 
+// texts returns the facets as they are indexed, sorted, each once.
+func texts(facets []mfa.Facet) []string {
+	list := make([]string, len(facets))
+	for i, f := range facets {
+		list[i] = exact(string(f))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // searchTerms returns the user's terms as they are indexed.
 func searchTerms(u *mfa.User) []string {
 	list := u.Terms()
 	for i := range list {
-		list[i] = clipTerm(list[i])
+		list[i] = clipTerm(shown(list[i]))
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
@@ -65,7 +71,7 @@ func clipTerm(s string) string {
 func groupName(sorted []mfa.Facet) string {
 	names := make([]string, len(sorted))
 	for i, f := range sorted {
-		names[i] = string(f)
+		names[i] = exact(string(f))
 	}
 	return strings.Join(names, " + ")
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -97,19 +98,13 @@ func (s *Store) pageBefore(q mfa.UserQuery, page []*mfa.User, last entry) ([]*mf
 	return page, next, nil
 }
 
-// possible reports whether the query can match anybody: what the database cannot hold does
-// not stand there.
+// possible reports whether the query can match anybody.
 func possible(q mfa.UserQuery) bool {
-	if !plain(q.Search) {
-		return false
-	}
-	for _, any := range q.Where {
-		if len(any) == 0 {
-			return false
-		}
-	}
-	return true
+	return utf8.ValidString(q.Search) && !slices.ContainsFunc(q.Where, func(any []mfa.Facet) bool { return len(any) == 0 })
 }
+
+// searched is what indexed terms begin with.
+func searched(q mfa.UserQuery) string { return clipTerm(shown(q.Search)) }
 
 // walk is how a list is gone along.
 type walk struct {
@@ -121,25 +116,12 @@ type walk struct {
 	most   int
 }
 
-// texts returns the facets as the database holds them, sorted, each once; those that it
-// cannot hold are nobody's.
-func texts(facets []mfa.Facet) []string {
-	list := []string{}
-	for _, f := range facets {
-		if plain(string(f)) {
-			list = append(list, string(f))
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
 // newWalk writes the statement. It takes so many entries behind the last one, then joins
 // the records of those of whom the index says nothing against, and says where it stopped:
 // so its cost is bounded whatever the query is, and a page far behind costs what the first
 // does.
 func newWalk(q mfa.UserQuery) *walk {
-	w := &walk{search: clipTerm(q.Search), step: 64, most: 1024}
+	w := &walk{search: searched(q), step: 64, most: 1024}
 	var candidates string
 	name := "c.key" // what facet rows hold besides the user
 	switch {
@@ -265,7 +247,7 @@ func (s *Store) readListed(q mfa.UserQuery, c candidate) (*mfa.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	search := clipTerm(q.Search)
+	search := searched(q)
 	if search == "" {
 		if u.Name != c.Key {
 			return nil, errIndex
@@ -280,8 +262,11 @@ func (s *Store) readListed(q mfa.UserQuery, c candidate) (*mfa.User, error) {
 			return nil, nil // it stood before already
 		}
 	}
-	if q.Search == "" && len(q.Where) > 0 && !(mfa.UserQuery{Where: q.Where[:1]}).Matches(u) {
-		return nil, errIndex
+	if search == "" && len(q.Where) > 0 {
+		has := texts(u.Facets())
+		if !slices.ContainsFunc(texts(q.Where[0]), func(f string) bool { return slices.Contains(has, f) }) {
+			return nil, errIndex
+		}
 	}
 	if !q.Matches(u) {
 		return nil, nil
@@ -337,9 +322,6 @@ func (s *Store) CountUsers(ctx context.Context, facets ...mfa.Facet) (map[mfa.Ki
 	}
 	sum := make(map[mfa.Kinds]int)
 	name := groupName(sorted)
-	if !plain(name) {
-		return sum, nil
-	}
 	err := s.read(ctx, func(b *pgx.Batch) {
 		b.Queue(`SELECT factors, sum(n)::bigint FROM user_counts WHERE grp = $1 GROUP BY factors`, name).Query(func(rows pgx.Rows) error {
 			clear(sum)

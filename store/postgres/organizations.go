@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -165,27 +164,4 @@ func all[T any](ctx context.Context, s *Store, sql string, decode func(id string
 		list = append(list, v)
 	}
 	return list, nil
-}
-
-// OnOrganizationChange implements mfa.Organizations.
-func (s *Store) OnOrganizationChange(fn func()) (remove func()) {
-	added := &fn // functions cannot be compared, where they stand can
-	s.listenMu.Lock()
-	defer s.listenMu.Unlock()
-	s.organizationListeners = append(slices.Clip(s.organizationListeners), added)
-	return func() {
-		s.listenMu.Lock()
-		defer s.listenMu.Unlock()
-		// A new slice: announcements that are under way keep theirs.
-		s.organizationListeners = slices.DeleteFunc(slices.Clone(s.organizationListeners), func(l *func()) bool { return l == added })
-	}
-}
-
-func (s *Store) announceOrganizations() {
-	s.listenMu.RLock()
-	listeners := s.organizationListeners
-	s.listenMu.RUnlock()
-	for _, fn := range listeners {
-		(*fn)()
-	}
 }

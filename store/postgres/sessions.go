@@ -365,6 +365,8 @@ func (s *Store) EndUserSessions(ctx context.Context, user mfa.UserID, keep mfa.S
 	}
 	// Not with the request's own time, which may be what ran out.
 	left, readErr := s.UserSessions(context.WithoutCancel(ctx), user)
+	// Where they cannot be read either, none of them goes on from a cache.
+	defer s.db.told.users.now(string(user))
 	if readErr != nil {
 		return err
 	}
@@ -373,7 +375,6 @@ func (s *Store) EndUserSessions(ctx context.Context, user mfa.UserID, keep mfa.S
 			s.doomed.add(session.ID, user)
 		}
 	}
-	s.announce(user)
 	return err
 }
 

@@ -20,16 +20,11 @@ type Store struct {
 	locks  *locks
 	doomed doomed
 	recent recent
-	feed   *feed
 
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
 	work      sync.WaitGroup
 	closeOnce sync.Once
-
-	listenMu              sync.RWMutex
-	listeners             []func(mfa.UserID)
-	organizationListeners []*func()
 }
 
 // Open opens what the keys seal. They must be those of the database (store.ErrDamaged) and
@@ -56,7 +51,7 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 		s.stop()
 		return nil, err
 	}
-	s.feed = newFeed(s)
+	d.feed.start()
 	s.work.Go(s.retryDoomed)
 	if !d.o.Still && d.o.Fill == "" {
 		s.work.Go(s.keepTidy)
@@ -77,7 +72,6 @@ func (s *Store) Close() error {
 		s.endDoomed(last)
 		cancel()
 		s.stop()
-		s.feed.close()
 		s.work.Wait()
 		s.db.Close()
 	})
@@ -225,33 +219,16 @@ func (s *Store) first(ctx context.Context) error {
 	})
 }
 
-// OnChange implements mfa.Changes.
-func (s *Store) OnChange(fn func(mfa.UserID)) {
-	s.listenMu.Lock()
-	defer s.listenMu.Unlock()
-	// A new slice: announcements that are under way keep the one they read.
-	s.listeners = append(s.listeners[:len(s.listeners):len(s.listeners)], fn)
-}
-
-func (s *Store) announce(user mfa.UserID) {
-	s.listenMu.RLock()
-	listeners := s.listeners
-	s.listenMu.RUnlock()
-	for _, fn := range listeners {
-		fn(user)
-	}
-}
-
 // tell announces what this node changed, here and then to the others.
 func (s *Store) tell(c changes) {
 	for _, user := range c.users {
-		s.announce(user)
+		s.db.told.users.now(string(user))
 	}
 	if c.organizations {
-		s.announceOrganizations()
+		s.db.told.policy.now("")
 	}
-	if (len(c.users) > 0 || c.organizations) && s.feed != nil {
-		s.feed.poke()
+	if len(c.users) > 0 || c.organizations {
+		s.db.feed.poke()
 	}
 }
 

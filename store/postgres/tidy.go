@@ -1,11 +1,24 @@
 package postgres
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
 
 const (
-	// Old rows are removed so often, and for the first time when the start is over.
+	// Old rows are removed so often, and for the first time when the start is over. Every
+	// node does it: what another one has removed is not there any more.
 	tidyEvery = 10 * time.Minute
 	tidyFirst = time.Minute
+	// tidyBatch is how many rows one statement removes: whoever waits for one of them, or
+	// for the disk, waits for that.
+	tidyBatch = 500
+	// keepChanges is how long other nodes may be away and miss nothing.
+	keepChanges = time.Hour
 )
 
 // keepTidy removes old rows until the store is closed.
@@ -22,5 +35,46 @@ func (s *Store) keepTidy() {
 			s.db.log.Warn("store: old rows were not removed; it is tried again", "error", err)
 		}
 		next.Reset(tidyEvery)
+	}
+}
+
+// expiring are the tables whose rows go by time, always from the oldest end: so what it
+// costs does not grow with what is kept.
+// What was put off meanwhile stays: its time is looked at once more when it is locked.
+var expiring = []string{
+	`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
+	`DELETE FROM challenges WHERE id IN (SELECT id FROM challenges WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
+	`DELETE FROM attempts WHERE key IN (SELECT key FROM attempts WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
+}
+
+// tidy removes every row that is too old.
+func (s *Store) tidy(ctx context.Context) error {
+	var errs []error
+	for _, sql := range expiring {
+		errs = append(errs, s.expire(ctx, sql, s.db.now()))
+	}
+	errs = append(errs,
+		s.expire(ctx, `DELETE FROM changes WHERE number IN (SELECT number FROM changes WHERE at < $1 ORDER BY at LIMIT $2)`, time.Now().Add(-keepChanges)),
+		s.forget(ctx))
+	return errors.Join(errs...)
+}
+
+// expire runs one of these until it removes nothing more.
+func (s *Store) expire(ctx context.Context, sql string, before time.Time) error {
+	for {
+		var gone int64
+		err := s.read(ctx, func(b *pgx.Batch) {
+			b.Queue(sql, before.UTC(), tidyBatch).Exec(func(tag pgconn.CommandTag) error {
+				gone = tag.RowsAffected()
+				return nil
+			})
+		})
+		if err != nil || gone < tidyBatch {
+			return err
+		}
+		// Others come first.
+		if err := pause(ctx, 20); err != nil {
+			return err
+		}
 	}
 }

@@ -101,17 +101,10 @@ func checkUser(u *mfa.User) error {
 		return errors.New("the ID is empty, too long or not text")
 	case len(u.Name) > maxID || !plain(u.Name):
 		return errors.New("the name is too long or not text")
-	case !plain(u.DisplayName) || !plain(u.Email) || !plain(u.Source):
-		return errors.New("the display name, the address or the source is not text")
 	}
 	for _, key := range u.UniqueKeys() {
 		if len(key) > maxKey || !plain(key) {
 			return errors.New("a unique key is too long or not text")
-		}
-	}
-	for _, f := range u.Facets() {
-		if !plain(string(f)) {
-			return errors.New("an organization or a domain is not text")
 		}
 	}
 	return nil
@@ -140,7 +133,7 @@ func userColumns(u *mfa.User, record []byte) []any {
 		organizations = append(organizations, shown(string(id)))
 	}
 	return []any{
-		string(u.ID), u.Name, u.Source, u.DisplayName, u.Email, u.EmailVerified, u.Disabled, u.Admin,
+		string(u.ID), u.Name, shown(u.Source), shown(u.DisplayName), shown(u.Email), u.EmailVerified, u.Disabled, u.Admin,
 		organizations, strings.Fields(u.Enrolled().String()), orNil(u.Created), orNil(u.FirstSignIn), record,
 	}
 }

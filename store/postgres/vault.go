@@ -51,6 +51,7 @@ func (v vault) Replace(ctx context.Context, old, next []byte) error {
 	if err == nil && !replaced {
 		return seal.ErrReplaced
 	}
+	v.d.feed.poke()
 	return err
 }
 

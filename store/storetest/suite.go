@@ -31,7 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) mfa.Store) {
 	}{
 		{"Users", users}, {"Lists", lists}, {"Sessions", sessions}, {"Challenges", challenges},
 		{"Throttle", throttle}, {"Organizations", organizations}, {"Policies", policies}, {"EventLog", events}, {"Chain", chains},
-		{"APIKeys", apiKeys}, {"Campaigns", campaigns}, {"Changes", changes}, {"Context", contexts},
+		{"APIKeys", apiKeys}, {"Campaigns", campaigns}, {"Changes", changes}, {"Locks", locks}, {"Context", contexts},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, c := range part.tests {

@@ -146,7 +146,9 @@ CREATE INDEX events_by_decision ON events (decision, at_nano DESC, number DESC) 
 
 -- What nodes tell each other: a row for each change, kept for an hour. A node that asks for
 -- the rows behind the last one that it saw misses nothing, however long it was away.
-CREATE SEQUENCE change_numbers;
+-- Numbers are handed out one after the other: a stock of them in each connection (CACHE)
+-- would have old ones used late, and readers would miss them.
+CREATE SEQUENCE change_numbers CACHE 1;
 CREATE TABLE changes (
 	number      bigint      PRIMARY KEY DEFAULT nextval('change_numbers'),
 	at          timestamptz NOT NULL DEFAULT clock_timestamp(),
