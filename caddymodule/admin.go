@@ -52,7 +52,11 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusUnsupportedMediaType, Err: errors.New("send application/json")}
 	}
 	var in adminRequest
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
+	limit := int64(maxAdminBody)
+	if r.URL.Path == adminBase+opImport {
+		limit = maxImportBody
+	}
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	body.DisallowUnknownFields()
 	if err := body.Decode(&in); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("reading the request: %w", err)}
@@ -76,8 +80,8 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	d.doctor = func(p doctor.Proxy) *doctor.Report { return app.examine(v.generation, nil, p) }
 	op := strings.TrimPrefix(r.URL.Path, adminBase)
 	if op == opBackup {
-		d.kind = kindOf(app.store)
-		return serveBackup(w, r, d, v.pooled.store)
+		d.copied = copied{kindOf(app.store), v.pooled.store.store, v.pooled.store.keys.Keyset}
+		return serveBackup(w, r, d)
 	}
 	out, err := d.perform(r.Context(), op, in)
 	if err != nil {

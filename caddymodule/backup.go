@@ -38,22 +38,29 @@ type copyProgress struct {
 	Of    int64       `json:"of,omitempty"` // about how many; 0: nobody knows
 }
 
+// copied is a store that a backup is made of.
+type copied struct {
+	kind  string
+	store openStore
+	keys  *seal.Keyset
+}
+
 // backup writes everything that the store holds to out, sealed.
-func (d desk) backup(ctx context.Context, from openStore, keys *seal.Keyset, out io.Writer, tell func(copyProgress)) (info *backupInfo, err error) {
-	source, ok := unmeasured(from).(store.Portable)
+func (d desk) backup(ctx context.Context, out io.Writer, tell func(copyProgress)) (info *backupInfo, err error) {
+	source, ok := unmeasured(d.copied.store).(store.Portable)
 	if !ok {
-		return nil, fmt.Errorf("a store of the kind %s has no backup of ours; make one by its own means", d.kind)
+		return nil, fmt.Errorf("a store of the kind %s has no backup of ours; make one by its own means", d.copied.kind)
 	}
 	err = d.admin.Backup(ctx, func(ctx context.Context) error {
-		about, err := transfer.Size(ctx, from)
+		about, err := transfer.Size(ctx, d.copied.store)
 		if err != nil {
 			return err
 		}
-		sealed, err := keys.SealedText()
+		sealed, err := d.copied.keys.SealedText()
 		if err != nil {
 			return err
 		}
-		w, err := archive.NewWriter(out, keys, archive.Header{Made: clock.Now(), Program: programVersion(), Store: d.kind, Rows: about, Keys: sealed})
+		w, err := archive.NewWriter(out, d.copied.keys, archive.Header{Made: clock.Now(), Program: programVersion(), Store: d.copied.kind, Rows: about, Keys: sealed})
 		if err != nil {
 			return err
 		}

@@ -34,9 +34,9 @@ const (
 )
 
 // serveBackup answers a request of the admin endpoint with a backup.
-func serveBackup(w http.ResponseWriter, r *http.Request, d desk, from *pooledStore) error {
+func serveBackup(w http.ResponseWriter, r *http.Request, d desk) error {
 	out := &partWriter{w: w, control: http.NewResponseController(w)}
-	info, err := d.backup(r.Context(), from.store, from.keys.Keyset, out, out.progress)
+	info, err := d.backup(r.Context(), out, out.progress)
 	switch {
 	case err != nil && !out.begun:
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}

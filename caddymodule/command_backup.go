@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"text/tabwriter"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
@@ -129,11 +131,18 @@ func (f *flags) makeBackup(ctx context.Context, out io.Writer, tell func(copyPro
 		}
 		why = fmt.Errorf("no gateway answers at the admin endpoint %s", address)
 	}
-	place, err := f.onStore(ctx, cfg, why, func(d desk, opened openStore, keys *seal.Keyset) (err error) {
-		info, err = d.backup(ctx, opened, keys, out, tell)
-		return err
-	})
-	return info, fmt.Sprintf("Made of the store %s, because %v.", place, why), err
+	d, place, closeStore, err := openDesk(ctx, cfg, why)
+	if err != nil {
+		return nil, "", err
+	}
+	info, err = d.backup(ctx, out, tell)
+	if closeErr := closeStore(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, "", offlineError(err)
+	}
+	return info, fmt.Sprintf("Made of the store %s, because %v.", place, why), nil
 }
 
 // askBackup has the gateway at the admin endpoint make a backup.
@@ -236,6 +245,48 @@ func backupError(path string, err error) error {
 		return fmt.Errorf("%s: %w; nothing of it can be trusted: take another backup", path, err)
 	}
 	return fmt.Errorf("%s: %w", path, err)
+}
+
+// whom returns whom a command asks: the gateway at that address, or where why is not nil
+// the store of the configuration.
+func (f *flags) whom() (cfg *gatewayConfig, address string, why, err error) {
+	if cfg, err = f.gatewayConfig(); err != nil {
+		return nil, "", nil, err
+	}
+	switch {
+	case f.address != "":
+		address = f.address
+	case cfg.Admin.Disabled:
+		why = errors.New("the configuration switches the admin endpoint off")
+	case cfg.Admin.Listen != "":
+		address = cfg.Admin.Listen
+	default:
+		address = caddy.DefaultAdminListen
+	}
+	return cfg, address, why, nil
+}
+
+// alone provisions the configuration of mfa for a command, without a gateway. end lets go of
+// what it holds.
+func alone(ctx context.Context, cfg *gatewayConfig) (app *App, end func(), err error) {
+	app = new(App)
+	if cfg.Apps.MFA != nil {
+		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
+			return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
+		}
+	}
+	app.alone = true
+	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
+	if err := app.Provision(cctx); err != nil {
+		cancel()
+		return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
+	}
+	return app, cancel, nil
+}
+
+// toStderr is where a store that a command opens says what goes wrong.
+func toStderr() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // copiedStore provisions the store of the configuration, and opens nothing.

@@ -19,52 +19,56 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/secondgate/secondgate/internal/clock"
-	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/store"
 )
 
 // perform carries the operation out: in the running gateway, or on its store. by
 // says which, for people.
 func (f *flags) perform(ctx context.Context, op string, in adminRequest) (answer *adminAnswer, by string, err error) {
-	cfg, address, why, err := f.whom()
+	cfg, err := f.gatewayConfig()
 	if err != nil {
 		return nil, "", err
 	}
+	answer, by, why, err := f.online(cfg, op, in)
 	if why == nil {
-		answer, err := ask(address, op, in)
-		if !errors.Is(err, errNoGateway) {
-			return answer, "Answered by the gateway at " + address + ".", err
-		}
-		why = fmt.Errorf("no gateway answers at the admin endpoint %s", address)
+		return answer, by, err
 	}
 	answer, place, err := f.offline(ctx, cfg, why, op, in)
 	return answer, fmt.Sprintf("Done on the store %s, because %v.", place, why), err
 }
 
-// whom returns whom a command asks: the gateway at that address, or where why is not nil
-// the store of the configuration.
-func (f *flags) whom() (cfg *gatewayConfig, address string, why, err error) {
+// gatewayConfig reads the gateway's configuration; one of which nothing is known is empty.
+func (f *flags) gatewayConfig() (*gatewayConfig, error) {
 	raw, err := f.loadConfig()
 	if err != nil {
-		return nil, "", nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	cfg = new(gatewayConfig)
+	cfg := new(gatewayConfig)
 	if raw != nil {
 		if err := json.Unmarshal(raw, cfg); err != nil {
-			return nil, "", nil, fmt.Errorf("reading the configuration: %w", err)
+			return nil, fmt.Errorf("reading the configuration: %w", err)
 		}
 	}
-	switch {
-	case f.address != "":
-		address = f.address
-	case cfg.Admin.Disabled:
-		why = errors.New("the configuration switches the admin endpoint off")
-	case cfg.Admin.Listen != "":
+	return cfg, nil
+}
+
+// online carries the operation out in the running gateway. Where there is none, why says so.
+func (f *flags) online(cfg *gatewayConfig, op string, in adminRequest) (answer *adminAnswer, by string, why, err error) {
+	address := f.address
+	if address == "" {
 		address = cfg.Admin.Listen
-	default:
+	}
+	if address == "" {
 		address = caddy.DefaultAdminListen
 	}
-	return cfg, address, why, nil
+	if cfg.Admin.Disabled && f.address == "" {
+		return nil, "", errors.New("the configuration switches the admin endpoint off"), nil
+	}
+	answer, err = ask(address, op, in)
+	if errors.Is(err, errNoGateway) {
+		return nil, "", fmt.Errorf("no gateway answers at the admin endpoint %s", address), nil
+	}
+	return answer, "Answered by the gateway at " + address + ".", nil, err
 }
 
 // loadConfig returns the gateway's configuration as JSON, or nil where none is
@@ -151,89 +155,81 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 	if op == opDoctor || op == opProbe || op == opProbed {
 		return nil, "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, errNoDoctor)}
 	}
-	place, err = f.onStore(ctx, cfg, why, func(d desk, _ openStore, _ *seal.Keyset) (err error) {
-		answer, err = d.perform(ctx, op, in)
-		return err
-	})
+	d, place, closeStore, err := openDesk(ctx, cfg, why)
 	if err != nil {
 		return nil, "", err
+	}
+	if f.told != nil {
+		d.told = f.told
+	}
+	answer, err = d.perform(ctx, op, in)
+	if closeErr := closeStore(); err == nil && closeErr != nil {
+		return nil, "", closeErr
+	}
+	if err != nil {
+		return nil, "", offlineError(err)
 	}
 	return answer, place, nil
 }
 
-// alone provisions the configuration of mfa for a command, without a gateway. end lets go of
-// what it holds.
-func alone(ctx context.Context, cfg *gatewayConfig) (app *App, end func(), err error) {
-	app = new(App)
+// openDesk opens the store for operations while no gateway has it open, and says where it
+// is. close has to be called; before it has returned nil, nothing is sure to be kept.
+func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place string, closeStore func() error, err error) {
+	app := new(App)
 	if cfg.Apps.MFA != nil {
 		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
-			return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
+			return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
 		}
 	}
 	app.alone = true
 	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+	}()
 	if err := app.Provision(cctx); err != nil {
-		cancel()
-		return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
+		return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
 	}
-	return app, cancel, nil
-}
-
-// toStderr is where a store that a command opens says what goes wrong.
-func toStderr() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-}
-
-// onStore does something on the store of the configuration. why says for what reason it is
-// not the gateway that does it.
-func (f *flags) onStore(ctx context.Context, cfg *gatewayConfig, why error, do func(desk, openStore, *seal.Keyset) error) (place string, err error) {
-	app, end, err := alone(ctx, cfg)
-	if err != nil {
-		return "", err
-	}
-	defer end()
 	if made, err := app.store.exists(); err != nil {
-		return "", &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
+		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
 	} else if !made {
-		return "", &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
+		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
 	}
 	keys, err := loadKeys(app.store)
 	if err != nil {
-		return "", &commandError{exitUnreachable, err.Error()}
+		return desk{}, "", nil, &commandError{exitUnreachable, err.Error()}
 	}
-	opened, err := app.store.open(keys, toStderr())
+	opened, err := app.store.open(keys, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
-		return "", &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
+		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
 	}
 	recorder := store.OpenRecorder(opened, store.RecorderOptions{Now: clock.Now})
 	events := manyEvents{logEvents{logger: caddy.Log().Named("mfa")}, recorder}
 	policies, err := newPolicies(app, opened, events)
 	if err != nil {
-		return "", errors.Join(err, recorder.Close(ctx), opened.Close())
+		return desk{}, "", nil, errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
-	defer policies.Close()
 	gate, err := newGate(app, opened, keys, events, policies, nil, func() sites { return cfg.sites(app) }, nil)
 	if err != nil {
-		return "", errors.Join(err, recorder.Close(ctx), opened.Close())
+		policies.Close()
+		return desk{}, "", nil, errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
-	d := newDesk(gate, policies, cfg.sites(app))
-	d.kind = kindOf(app.store)
+	closeStore = func() error {
+		defer cancel()
+		err := recorder.Close(ctx)
+		policies.Close()
+		if closeErr := opened.Close(); closeErr != nil {
+			err = errors.Join(err, fmt.Errorf("closing the store: %w", closeErr))
+		}
+		return err
+	}
+	d = newDesk(gate, policies, cfg.sites(app))
+	d.copied = copied{kindOf(app.store), opened, keys}
 	ring := newKeyring(opened, keys, slog.New(slog.DiscardHandler))
 	ring.lives(app.absolute())
-	if d.rotation, d.told = ring.rotation, f.told; d.told == nil {
-		d.told = func(*store.RotationStatus) {}
-	}
-	err = do(d, opened, keys)
-	if closeErr := recorder.Close(ctx); err == nil {
-		err = closeErr
-	}
-	if closeErr := opened.Close(); err == nil && closeErr != nil {
-		return "", fmt.Errorf("closing the store: %w", closeErr)
-	}
-	if err != nil {
-		return "", offlineError(err)
-	}
-	return app.store.place(), nil
+	d.rotation, d.told = ring.rotation, func(*store.RotationStatus) {}
+	return d, app.store.place(), closeStore, nil
 }
 
 func offlineError(err error) error {

@@ -179,8 +179,6 @@ func newProgress(w io.Writer, quiet bool) *progress {
 	return &progress{w: w, quiet: quiet, terminal: ok && term.IsTerminal(int(f.Fd())), lastPart: -1}
 }
 
-const barWidth = 30
-
 func (p *progress) show(s *store.RotationStatus) {
 	if p.quiet || s == nil {
 		return

@@ -25,8 +25,9 @@ type desk struct {
 	policies *mfa.Policies
 	sites    sites
 	// at says what stands at an address; nil: only a running gateway knows.
-	at   mfa.Gates
-	kind string // of the store, for who makes a backup of it
+	at mfa.Gates
+	// copied is what a backup is made of.
+	copied copied
 	// doctor examines the configuration; nil: only a running gateway can.
 	doctor func(doctor.Proxy) *doctor.Report
 	// rotation is that of the gateway's own keys; nil: the store has none.
@@ -151,6 +152,8 @@ func (d desk) perform(ctx context.Context, op string, in adminRequest) (*adminAn
 		return d.access(ctx, in)
 	case opAudit:
 		return d.audit(ctx, in)
+	case opImport:
+		return d.importPeople(ctx, in.Import)
 	case opDoctor, opProbe, opProbed:
 		return d.diagnose(op, in)
 	case opExplain:

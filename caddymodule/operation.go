@@ -57,6 +57,8 @@ type adminRequest struct {
 	Decision string `json:"decision,omitempty"`
 	Address  string `json:"address,omitempty"` // of an app
 
+	Import *importRequest `json:"import,omitempty"`
+
 	Proxy  string `json:"proxy,omitempty"`  // the kind of the one in front
 	Probes int    `json:"probes,omitempty"` // how many are to be made
 	Probe  string `json:"probe,omitempty"`  // the secret of one
@@ -93,6 +95,8 @@ type adminAnswer struct {
 	Campaigns []mfa.CampaignInfo `json:"campaigns,omitzero"`
 	Campaign  *mfa.CampaignInfo  `json:"campaign,omitempty"`
 	Access    *mfa.Access        `json:"access,omitempty"`
+
+	Moved []mfa.Moved `json:"moved,omitzero"` // in the order of the people
 
 	Backup *backupInfo    `json:"backup,omitempty"`
 	Doctor *doctor.Report `json:"doctor,omitempty"`
@@ -165,6 +169,7 @@ const (
 	opAuditVerify    = "audit/verify"
 	opExplain        = "explain"
 	opAccess         = "access"
+	opImport         = "import"
 	opDoctor         = "doctor"
 	opProbe          = "doctor/probe"
 	opProbed         = "doctor/probed"

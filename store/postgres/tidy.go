@@ -17,8 +17,6 @@ const (
 	// tidyBatch is how many rows one statement removes: whoever waits for one of them, or
 	// for the disk, waits for that.
 	tidyBatch = 500
-	// keepChanges is how long other nodes may be away and miss nothing.
-	keepChanges = time.Hour
 )
 
 // keepTidy removes old rows until the store is closed.
@@ -47,16 +45,13 @@ var expiring = []string{
 	`DELETE FROM attempts WHERE key IN (SELECT key FROM attempts WHERE delete_after < $1 ORDER BY delete_after LIMIT $2) AND delete_after < $1`,
 }
 
-// tidy removes every row that is too old.
+// tidy removes every row that is too old, but those of changes, which the feed removes.
 func (s *Store) tidy(ctx context.Context) error {
 	var errs []error
 	for _, sql := range expiring {
 		errs = append(errs, s.expire(ctx, sql, s.db.now()))
 	}
-	errs = append(errs,
-		s.expire(ctx, `DELETE FROM changes WHERE number IN (SELECT number FROM changes WHERE at < $1 ORDER BY at LIMIT $2)`, time.Now().Add(-keepChanges)),
-		s.forget(ctx))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.forget(ctx))...)
 }
 
 // expire runs one of these until it removes nothing more.

@@ -1,0 +1,338 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/go-webauthn/webauthn/webauthn"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
+	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/mfa/factor/passkey"
+	"github.com/secondgate/secondgate/mfa/mfatest"
+)
+
+// What htpasswd, Python and others made of this password stands in moving/testdata.
+const (
+	movedPassword = "a walrus eats 9 kites"
+	movedHash     = "$2y$05$HfPtaJ4edC3ITHHyIy3jy.VDjFtm1vU2CxLdGfn2jA1PalaUE21A2"
+)
+
+func movedFile(name string) string { return filepath.Join("..", "moving", "testdata", name) }
+
+// importing runs the command and returns its output, the one for programs as well.
+func (g *gateway) importing(t *testing.T, want int, args ...string) (string, importReport) {
+	t.Helper()
+	args = append([]string{"mfa", "import"}, append(args, "--config", g.file)...)
+	out, errs, code := program(t, args...)
+	if code != want {
+		t.Fatalf("%q: exit code %d, want %d\n%s%s", args, code, want, out, errs)
+	}
+	var report importReport
+	if strings.HasPrefix(out, "{") {
+		g.must(json.Unmarshal([]byte(out), &report))
+	}
+	return out + errs, report
+}
+
+// passes signs somebody in with the password of the old system and, where there is a
+// secret, with the app that was set up there, a minute from now.
+func (g *gateway) passes(t *testing.T, name string, secret string, opts totp.ValidateOpts) {
+	t.Helper()
+	gate, place, ctx := g.generation().gate, g.place(), t.Context()
+	in, err := gate.SignIn(ctx, place, mfa.LocalSource, name, movedPassword)
+	if err != nil {
+		t.Fatalf("%s, password: %v", name, err)
+	}
+	if in.Decision.Action != mfa.Verify {
+		t.Fatalf("%s, after the password: %s %s", name, in.Decision.Action, in.Decision.Reason)
+	}
+	// The codes of this minute count as used; the clock of the test is the real one, so
+	// that the step is moved back instead.
+	g.update(name, func(u *mfa.User) {
+		for i := range u.Credentials {
+			if u.Credentials[i].Step == 0 {
+				t.Errorf("%s: a code of this minute is not used", name)
+			}
+			u.Credentials[i].Step = 0
+		}
+	})
+	code, err := totp.GenerateCodeCustom(base32Text(secret), time.Now(), opts)
+	g.must(err)
+	if _, err := gate.VerifyTOTP(ctx, place, in.Session.ID, code); err != nil {
+		t.Errorf("%s, app: %v", name, err)
+	}
+}
+
+func base32Text(secret string) string {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(secret))
+}
+
+// elsewhereKey is a passkey of another system whose relying party is localhost, and what
+// Authelia exports of it.
+func elsewhereKey(t *testing.T, origin, user string) (*mfatest.Authenticator, string) {
+	t.Helper()
+	auth := &mfatest.Authenticator{Origin: origin, Synced: true}
+	f, at := passkey.New(passkey.Config{}), &mfa.Place{Origin: origin, Host: "localhost", RPID: "localhost"}
+	them := &mfa.User{ID: "theirs", Handle: []byte("the handle of the other system"), Name: user}
+	options, state, err := f.BeginEnrollment(at, them)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := auth.Enroll(options, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.FinishEnrollment(at, them, state, answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record webauthn.Credential
+	if err := json.Unmarshal(c.Data, &record); err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	return auth, fmt.Sprintf("webauthn_credentials:\n    - {rpid: localhost, username: %s, description: Key, kid: %s, public_key: %s, verified: true, sign_count: 0, backup_eligible: false, attestation_type: none, transports: [internal]}\n",
+		user, b64(record.ID), b64(record.PublicKey))
+}
+
+// Everybody of Authelia's files signs in at the gateway with what they had there, whether
+// it ran while they moved in or not; what cannot move is said, and a second run changes
+// nothing.
+func TestImport_Authelia(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		t.Run(fmt.Sprintf("running %t", running), func(t *testing.T) {
+			g := newGateway(t)
+			text := g.text("require on", "mfa\n\trespond ok")
+			g.mustLoad(text)
+			auth, export := elsewhereKey(t, "http://"+g.host, "erin")
+			keys := filepath.Join(g.dir, "webauthn.yml")
+			g.must(os.WriteFile(keys, []byte(export), 0o600))
+			files := []string{"authelia", movedFile("authelia-users.yml"), movedFile("authelia-totp.yml"), keys}
+			if !running {
+				g.must(caddy.Stop())
+			}
+
+			out, _ := g.importing(t, exitFailed, append(files, "--dry-run")...)
+			for _, want := range []string{
+				"alice (../moving/testdata/authelia-users.yml, line 4): new\n",
+				"  password moves: SHA-512 crypt; it is hashed anew with Argon2id at the first sign-in\n",
+				"  authenticator app moves\n",
+				"dave", "CANNOT MOVE: the Argon2id hash needs 1024 MiB", "secondgate mfa users invite dave",
+				"profile (given_name, locale, address) CANNOT MOVE",
+				`passkey "Key" moves`,
+				"zoe (../moving/testdata/authelia-totp.yml", "NOT IMPORTED: only a factor of theirs",
+				"6 people: 5 would be imported, 0 are here already, 1 are not imported.",
+			} {
+				if !strings.Contains(out, want) {
+					t.Errorf("the dry run does not say %q:\n%s", want, out)
+				}
+			}
+			if list := g.run(t, 0, "users", "list"); !strings.Contains(list, "No users.") {
+				t.Fatalf("a dry run made users:\n%s", list)
+			}
+			if out, _ := g.importing(t, exitRefused, files...); !strings.Contains(out, "Say --yes") {
+				t.Errorf("without --yes: %s", out)
+			}
+			_, report := g.importing(t, 0, append(files, "--yes", "--json", "--accept-losses")...)
+			if c := report.Counts; c.New != 5 || c.Refused != 1 || c.Lost != 5 || c.Here != 0 {
+				t.Errorf("counts: %+v", c)
+			}
+			_, report = g.importing(t, exitFailed, append(files, "--yes", "--json")...)
+			if c := report.Counts; c.New != 0 || c.Here != 5 || c.Lost != 0 {
+				t.Errorf("the second run: %+v", c)
+			}
+			if list := g.run(t, 0, "users", "list"); strings.Count(list, "\n") != 6 {
+				t.Errorf("the list:\n%s", list)
+			}
+			record := g.run(t, 0, "audit", "list", "--event", "admin")
+			if strings.Count(record, "import 5 people from authelia") != 1 || strings.Count(record, "import from authelia") != 5 || strings.Contains(record, "$6$") {
+				t.Errorf("the record:\n%s", record)
+			}
+			if !running {
+				g.mustLoad(text)
+			}
+
+			g.passes(t, "alice", "12345678901234567890", totp.ValidateOpts{Digits: 6, Period: 30, Algorithm: otp.AlgorithmSHA1})
+			g.passes(t, "bob", "12345678901234567890123456789012", totp.ValidateOpts{Digits: 8, Period: 30, Algorithm: otp.AlgorithmSHA256})
+			gate, place, ctx := g.generation().gate, g.place(), t.Context()
+			if _, err := gate.SignIn(ctx, place, mfa.LocalSource, "carol", movedPassword); err == nil {
+				t.Error("carol was disabled, and signs in")
+			}
+			g.run(t, 0, "users", "enable", "carol")
+			g.passes(t, "carol", "1234567890123456789012345678901234567890123456789012345678901234", totp.ValidateOpts{Digits: 6, Period: 60, Algorithm: otp.AlgorithmSHA512})
+			in, err := gate.SignIn(ctx, place, mfa.LocalSource, "erin", movedPassword)
+			g.must(err)
+			c, err := gate.BeginVerifyPasskey(ctx, place, in.Session.ID)
+			g.must(err)
+			answer, err := auth.Verify(c.Options, nil)
+			g.must(err)
+			if _, err := gate.FinishVerifyPasskey(ctx, place, in.Session.ID, c.ID, answer); err != nil {
+				t.Errorf("erin's passkey: %v", err)
+			}
+			if out := g.run(t, 0, "users", "invite", "dave"); !strings.Contains(out, "/.mfa/link#") {
+				t.Errorf("a link for who could not bring their password: %s", out)
+			}
+		})
+	}
+}
+
+// People of the other formats sign in as well.
+func TestImport_OtherFormats(t *testing.T) {
+	for format, tc := range map[string]struct {
+		file, secret string
+		opts         totp.ValidateOpts
+		name         string
+		code         int
+		words        []string
+	}{
+		"caddy-security": {"caddy-security-users.json", "c71ca4c68bc14ec5b4ab8d3c3b63802c", totp.ValidateOpts{Digits: 6, Period: 30}, "webadmin", exitFailed, []string{"administrator's role CANNOT MOVE", "1 API keys CANNOT MOVE"}},
+		"tinyauth":       {"tinyauth.env", "12345678901234567890", totp.ValidateOpts{Digits: 6, Period: 30}, "alice", 0, nil},
+		"htpasswd":       {"htpasswd", "", totp.ValidateOpts{}, "alice", exitFailed, []string{"with MD5", "with SHA-1", "in plain text", "secondgate mfa users invite erin"}},
+		"jsonl":          {"people.jsonl", "12345678901234567890", totp.ValidateOpts{Digits: 6, Period: 30}, "alice", exitFailed, []string{"password CANNOT MOVE: there is none in the file"}},
+	} {
+		t.Run(format, func(t *testing.T) {
+			g := newGateway(t)
+			g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
+			out, _ := g.importing(t, tc.code, format, movedFile(tc.file), "--yes")
+			for _, want := range tc.words {
+				if !strings.Contains(out, want) {
+					t.Errorf("%q is missing:\n%s", want, out)
+				}
+			}
+			if strings.Contains(out, "$2y$") || strings.Contains(out, "a walrus") {
+				t.Errorf("a secret is in the output:\n%s", out)
+			}
+			if show := g.run(t, 0, "users", "show", tc.name, "--json"); strings.Contains(show, `"admin": true`) {
+				t.Errorf("a file made an administrator:\n%s", show)
+			}
+			if tc.secret != "" {
+				g.passes(t, tc.name, tc.secret, tc.opts)
+				return
+			}
+			if _, err := g.generation().gate.SignIn(t.Context(), g.place(), mfa.LocalSource, tc.name, movedPassword); err != nil {
+				t.Errorf("%s: %v", tc.name, err)
+			}
+		})
+	}
+}
+
+// What the command cannot do is said before anything is done.
+func TestImport_Refusals(t *testing.T) {
+	g := newGateway(t)
+	g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
+	bad := filepath.Join(g.dir, "bad.jsonl")
+	g.must(os.WriteFile(bad, []byte(`{"v":1,"name":"good"}`+"\n"+`{"v":1,"name":"alice","password_hash":"HUSH","role":"admin"}`), 0o600))
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no format":      {nil, "Write: "},
+		"another format": {[]string{"keycloak", "x"}, "there are authelia, caddy-security, tinyauth, htpasswd, jsonl"},
+		"no file":        {[]string{"jsonl"}, "which file?"},
+		"a missing file": {[]string{"jsonl", "nowhere"}, "no such file"},
+		"a bad line":     {[]string{"jsonl", bad, "--yes"}, `line 2: there is no field "role"`},
+	} {
+		if out, _ := g.importing(t, exitRefused, tc.args...); !strings.Contains(out, tc.want) || strings.Contains(out, "HUSH") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	if list := g.run(t, 0, "users", "list"); !strings.Contains(list, "No users.") {
+		t.Errorf("somebody was made of a file with a mistake:\n%s", list)
+	}
+}
+
+// The gateway believes nothing of what the command has made of a file: the admin endpoint
+// checks all of it again, and takes no batch without end.
+func TestImport_AdminEndpointChecksAgain(t *testing.T) {
+	g := newGateway(t)
+	g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
+	person := func(p mfa.Newcomer) string {
+		body, err := json.Marshal(adminRequest{Import: &importRequest{From: "x", People: []mfa.Newcomer{p}}})
+		g.must(err)
+		return string(body)
+	}
+	post := func(body string) (int, adminAnswer) {
+		r, err := http.NewRequest(http.MethodPost, "http://"+g.admin+"/mfa/import", strings.NewReader(body))
+		g.must(err)
+		r.Header.Set("Content-Type", "application/json")
+		resp, err := client.Do(r)
+		g.must(err)
+		defer resp.Body.Close()
+		var answer adminAnswer
+		_ = json.NewDecoder(resp.Body).Decode(&answer)
+		return resp.StatusCode, answer
+	}
+	for name, body := range map[string]string{
+		"AC-227 a role":   `{"import":{"from":"x","people":[{"name":"a","admin":true}]}}`,
+		"nobody":          `{"import":{"from":"x","people":[]}}`,
+		"nothing":         `{}`,
+		"too many":        `{"import":{"from":"x","people":[` + strings.TrimSuffix(strings.Repeat(`{"name":"a"},`, mfa.MaxImport+1), ",") + `]}}`,
+		"without end":     `{"import":{"from":"` + strings.Repeat("x", maxImportBody) + `"}}`,
+		"a torn source":   `{"import":{"from":"a,b","people":[{"name":"a"}]}}`,
+		"no JSON at all":  `people`,
+		"another version": `{"import":{"from":"x","people":[{"name":"a","power":9}]}}`,
+	} {
+		if code, _ := post(body); code != http.StatusBadRequest {
+			t.Errorf("%s: %d", name, code)
+		}
+	}
+	code, answer := post(person(mfa.Newcomer{Name: "alice", Password: mfa.Secret("$2y$31$" + strings.Repeat("a", 53)), Apps: []mfa.MovedApp{{Secret: mfa.Secret("short")}}, Passkeys: []mfa.MovedPasskey{{ID: []byte("x"), RPID: "localhost"}}, Groups: []string{"a,admin"}}))
+	if code != http.StatusOK || len(answer.Moved) != 1 || len(answer.Moved[0].Items) != 4 {
+		t.Fatalf("%d %+v", code, answer)
+	}
+	for _, item := range answer.Moved[0].Items {
+		if item.Verdict != mfa.Lost {
+			t.Errorf("%+v", item)
+		}
+	}
+}
+
+// Ten thousand people move in within bounds of time and memory, and a second time is
+// quicker still.
+func TestImport_TenThousand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute on a busy machine")
+	}
+	const many = 10_000
+	g := newGateway(t)
+	text := g.text("require on", "mfa\n\trespond ok")
+	g.mustLoad(text)
+	var lines strings.Builder
+	for i := range many {
+		fmt.Fprintf(&lines, `{"v":1,"name":"user%05d","display_name":"User %d","email":"user%05d@example.com","groups":["staff"],"password_hash":%q,"totp":[{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}]}`+"\n", i, i, i, movedHash)
+	}
+	file := filepath.Join(g.dir, "many.jsonl")
+	g.must(os.WriteFile(file, []byte(lines.String()), 0o600))
+	binary, err := plainProgram()
+	g.must(err)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, binary, "mfa", "import", "jsonl", file, "--yes", "--config", g.file)
+		began := time.Now()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%.2000s", err, out)
+		}
+		rss := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
+		t.Logf("%s, %d MiB at most: %s", time.Since(began).Round(time.Millisecond), rss, out[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
+		if rss > 400 {
+			t.Errorf("the command took %d MiB", rss)
+		}
+	}
+	g.passes(t, "user09999", "12345678901234567890", totp.ValidateOpts{Digits: 6, Period: 30})
+}
