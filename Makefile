@@ -8,11 +8,12 @@ TOOLS    := $(BUILD)/tools
 DATA     := $(abspath $(BUILD))/data
 FUZZTIME ?= 5s
 STORM    ?= 200
+SCALE    ?= 1000000
 
-.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench pages storm walk mutate clean
+.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench bench-scale pages storm walk mutate clean
 
 help: ## what there is
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## the gateway, as build/secondgate
 	@mkdir -p $(BUILD)
@@ -41,6 +42,7 @@ race:
 e2e: ## the whole gateway from outside, as a process of its own, and every page in a browser
 	$(GO) test -timeout 20m -count 1 -run '^TestPages_AreAccessible$$' ./pages
 	$(GO) test -timeout 40m ./e2e
+	$(GO) test -timeout 20m -count 1 ./e2e/scale
 
 xcaddy: ## builds the module into a plain Caddy, as xcaddy does, and runs the example
 	$(GO) test -timeout 10m -count 1 -run '^TestXcaddy$$' ./caddymodule -xcaddy
@@ -55,6 +57,9 @@ bench: build ## benchmarks, the whole gateway against a plain Caddy, lists of a 
 	$(GO) test -run '^$$' -bench . -benchmem ./mfa/... ./session/... ./guard/... ./store/... ./caddymodule
 	$(GO) test -timeout 40m -count 1 -run '^(TestCompare|TestIdle_Memory)$$' -v ./e2e -compare -idle
 	$(GO) test -timeout 60m -count 1 -run '^TestLists_ofManyUsers$$' -v ./store/badger -lists 1000000
+
+bench-scale: ## a million users (SCALE=1000000) beside a thousand, in both stores: half an hour, 15 GB of disk
+	$(GO) test -timeout 3h -count 1 -run '^(TestScale_|TestThroughput$$)' -v ./e2e/scale -scale $(SCALE)
 
 pages: ## every page in every state, as HTML and PNG, in build/pages
 	$(GO) test -timeout 20m -count 1 -run '^TestPages$$' ./pages -pages $(abspath $(BUILD))/pages

@@ -69,6 +69,9 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no configuration with mfa is running: the gateway protects nothing with it, or is still starting")}
 	}
 	app := running.(*App)
+	if strings.TrimPrefix(r.URL.Path, adminBase) == opHealth {
+		return app.answerHealth(w, r)
+	}
 	v, err := app.enter(r.Context())
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}

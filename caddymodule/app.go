@@ -169,9 +169,12 @@ type App struct {
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
 
-	ready chan struct{}              // closed when Start has succeeded
-	rt    atomic.Pointer[generation] // set by Start, for good
+	ready chan struct{}              // closed when the store is open
+	rt    atomic.Pointer[generation] // set then, for good
 	once  sync.Once                  // guards its retirement
+
+	opening sync.Mutex // guards over, and what follows from it
+	over    bool       // Cleanup came: nothing is opened any more
 }
 
 // Enrollment says what a first enrollment needs besides the first factor. The
@@ -374,7 +377,10 @@ func (a *App) issuer() string {
 }
 
 // Start opens the store. Apps start in no fixed order, so requests may come
-// before this is done; they wait for it (enter).
+// before this is done; they wait for it (enter). Where nothing runs yet and the database
+// cannot be reached, it returns all the same and goes on trying (keepOpening): a gateway
+// that ended with its database would not come back with it. A reload to a database that
+// cannot be reached is refused, and what ran before goes on.
 func (a *App) Start() error {
 	if err := a.checkRoutes(); err != nil {
 		return err
@@ -388,19 +394,15 @@ func (a *App) Start() error {
 	if err := a.checkEstablished(); err != nil {
 		return err
 	}
-	rt, err := newGeneration(a)
-	if err == nil {
-		if err = a.checkLockout(rt); err != nil {
-			rt.release()
-		}
+	err := a.open()
+	if err != nil && a.store.away(err) && coldStart() {
+		a.logger.Error(errAway.Error()+"; until it answers, the gateway refuses everybody with 503, and tries again", zap.String("store", a.store.place()), zap.Error(err))
+		go a.keepOpening()
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("starting mfa: %w", err)
 	}
-	a.rt.Store(rt)
-	close(a.ready)
-	a.emitter.start()
-	a.announce(rt)
 	return nil
 }
 
@@ -414,11 +416,12 @@ func (a *App) Cleanup() error {
 	if a.emitter != nil {
 		a.emitter.close()
 	}
-	rt := a.rt.Load()
-	if rt == nil {
-		return nil
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	a.over = true
+	if rt := a.rt.Load(); rt != nil {
+		a.once.Do(rt.retire)
 	}
-	a.once.Do(rt.retire)
 	return nil
 }
 

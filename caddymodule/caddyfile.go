@@ -27,7 +27,7 @@ func init() {
 // parseGlobal reads the global option
 //
 //	mfa {
-//		store         badger [DIR]
+//		store         badger [DIR] | postgres URL { … }
 //		sender        email|sms smtp|twilio|webhook|log [{ … }]
 //		domain        DOMAIN
 //		related_origins URL…
@@ -191,7 +191,7 @@ func (a *App) parsers(b *block) map[string]func() error {
 
 func (a *App) parseStore(b *block) error {
 	if !b.NextArg() {
-		return b.Err("store: which one? Write: store badger")
+		return b.Err("store: which one? Write: store badger, or: store postgres {env.DATABASE_URL} { master_key {file./path} }")
 	}
 	name := b.Val()
 	if strings.ContainsAny(name, `/\.~{`) {
@@ -199,7 +199,7 @@ func (a *App) parseStore(b *block) error {
 	}
 	id := caddy.ModuleID("mfa.stores." + name)
 	if _, err := caddy.GetModule(string(id)); err != nil {
-		return b.Errf("store: there is no store %q; write: store badger", name)
+		return b.Errf("store: there is no store %q; write: store badger, or: store postgres {env.DATABASE_URL} { master_key {file./path} }", name)
 	}
 	mod, err := caddyfile.UnmarshalModule(b.Dispenser, string(id))
 	if err != nil {

@@ -63,7 +63,7 @@ func addCommands(root *cobra.Command) {
 	root.PersistentFlags().BoolVar(&f.json, "json", false, "Answer in JSON, for programs")
 	root.AddCommand(f.setupLinkCommand(), f.usersCommand(), f.orgsCommand(), f.policyCommand(), f.coverageCommand(), f.forecastCommand(), f.campaignsCommand(),
 		f.keysCommand(), f.auditCommand(), f.explainCommand(), f.importCommand(), f.backupCommand(), f.restoreCommand(), f.migrateCommand(), f.doctorCommand(),
-		demoCommand())
+		f.healthCommand(), demoCommand())
 }
 
 func (f *flags) setupLinkCommand() *cobra.Command {

@@ -52,7 +52,7 @@ func (f *flags) migrate(cmd *cobra.Command, to string) (done *filled, old string
 	if from.place() == into.place() {
 		return nil, "", refused("both configurations name the same store, %s", from.place())
 	}
-	if made, err := from.exists(); err != nil {
+	if made, err := from.exists(ctx); err != nil {
 		return nil, "", &commandError{exitUnreachable, err.Error()}
 	} else if !made {
 		return nil, "", &commandError{exitUnreachable, "there is no store yet (" + from.place() + "); name the configuration of the old one with --config"}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/secondgate/secondgate/internal/clock"
 	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/badger"
 )
 
 // perform carries the operation out: in the running gateway, or on its store. by
@@ -175,34 +176,26 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 // openDesk opens the store for operations while no gateway has it open, and says where it
 // is. close has to be called; before it has returned nil, nothing is sure to be kept.
 func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place string, closeStore func() error, err error) {
-	app := new(App)
-	if cfg.Apps.MFA != nil {
-		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
-			return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
-		}
+	app, end, err := alone(ctx, cfg)
+	if err != nil {
+		return desk{}, "", nil, err
 	}
-	app.alone = true
-	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
 	defer func() {
 		if err != nil {
-			cancel()
+			end()
 		}
 	}()
-	if err := app.Provision(cctx); err != nil {
-		return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
-	}
-	if made, err := app.store.exists(); err != nil {
+	if made, err := app.store.exists(ctx); err != nil {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
 	} else if !made {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
 	}
-	keys, err := loadKeys(app.store)
-	if err != nil {
-		return desk{}, "", nil, &commandError{exitUnreachable, err.Error()}
-	}
-	opened, err := app.store.open(keys, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err != nil {
+	opened, keys, err := app.store.open(ctx, toStderr())
+	switch {
+	case errors.Is(err, badger.ErrInUse):
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
+	case err != nil:
+		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v", why, err)}
 	}
 	recorder := store.OpenRecorder(opened, store.RecorderOptions{Now: clock.Now})
 	events := manyEvents{logEvents{logger: caddy.Log().Named("mfa")}, recorder}
@@ -216,7 +209,7 @@ func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place
 		return desk{}, "", nil, errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
 	closeStore = func() error {
-		defer cancel()
+		defer end()
 		err := recorder.Close(ctx)
 		policies.Close()
 		if closeErr := opened.Close(); closeErr != nil {

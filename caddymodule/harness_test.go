@@ -28,6 +28,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	"github.com/secondgate/secondgate/internal/pgtest"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -67,7 +68,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
 	os.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
-	code := m.Run()
+	code := pgtest.Main(m)
 	_ = caddy.Stop()
 	_ = os.RemoveAll(home)
 	if builtIn != "" {

@@ -92,6 +92,10 @@ func (a *App) fault(ctx context.Context) string {
 	if g.policies.Current() == nil {
 		return "policy"
 	}
+	if !g.pooled.store.store.InStep() {
+		// It could decide, but goes on letting in whom another node has shut out.
+		return "feed"
+	}
 	return ""
 }
 

@@ -85,10 +85,7 @@ func readMasterKey(key, previous string) (*seal.Master, error) {
 
 func readMaster(option, value string) (*seal.Master, error) {
 	text, err := resolved(value, "")
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading what stands there: %w", option, err)
-	}
-	if strings.TrimSpace(text) == "" {
+	if err != nil || strings.TrimSpace(text) == "" {
 		return nil, fmt.Errorf("%s: there is nothing in %s: set it, or make the file readable for the user that the gateway runs as", option, value)
 	}
 	m, err := seal.ParseMaster(text)

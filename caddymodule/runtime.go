@@ -104,11 +104,8 @@ func acquire(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSessio
 func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSessions, error) {
 	v, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		sv, _, err := pool.LoadOrNew(key.place, func() (caddy.Destructor, error) {
-			keys, err := loadKeys(s)
-			if err != nil {
-				return nil, err
-			}
-			opened, err := s.open(keys, logger)
+			// Others may wait for the same store: it does not go with whoever asked first.
+			opened, keys, err := s.open(context.Background(), logger)
 			if err != nil {
 				return nil, err // it says what it was doing
 			}
@@ -124,10 +121,6 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 			return nil, err
 		}
 		ps := sv.(*pooledStore)
-		if err := useMaster(ps.keys.Keyset, s, logger); err != nil {
-			_, closeErr := pool.Delete(key.place)
-			return nil, errors.Join(err, closeErr)
-		}
 		ps.keys.lives(key.absolute)
 		m, err := session.New(session.Config{
 			Store: ps.store, Keys: derivedKeys(ps.keys.Keyset, forTokens), Issuer: "secondgate",
@@ -145,7 +138,12 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 	if err != nil {
 		return nil, err
 	}
-	return v.(*pooledSessions), nil
+	p := v.(*pooledSessions)
+	if err := useMaster(p.store.keys.Keyset, s, logger); err != nil {
+		_, closeErr := pool.Delete(key)
+		return nil, errors.Join(err, closeErr)
+	}
+	return p, nil
 }
 
 // errGone says that a request came so late that its store is closed.
@@ -202,7 +200,7 @@ type generation struct {
 // newGeneration opens the store, or joins the one that is open, and builds the
 // gate, the guard and the pages on it.
 func newGeneration(a *App) (*generation, error) {
-	key := sessionsKey{place: a.store.place(), idle: a.idle(), absolute: a.absolute()}
+	key := sessionsKey{place: a.store.instance(), idle: a.idle(), absolute: a.absolute()}
 	pooled, err := acquire(key, a.store, a.ctx.Slogger())
 	if err != nil {
 		return nil, err

@@ -38,17 +38,12 @@ func (a *App) firstStart(g *generation) {
 		fmt.Fprintf(os.Stderr, "\n  Secondgate is new here. Within one hour, create the first account with this link:\n\n    %s\n\n", link)
 		return
 	}
-	path := a.setupLinkFile()
+	path := a.store.linkFile()
 	if err := writeLink(path, link); err != nil {
 		a.logger.Error("writing the set-up link to a file; make one with: secondgate mfa setup-link", zap.Error(err))
 		return
 	}
 	a.logger.Info("the store is new: the link for the first account, good for one hour, is in a file", zap.String("file", path))
-}
-
-// setupLinkFile is where the link for the first account is written.
-func (a *App) setupLinkFile() string {
-	return strings.TrimSuffix(a.store.keyFile(), ".keys.json") + ".setup-link"
 }
 
 // writeLink writes the link to a file that only its owner can read: a log is
@@ -89,7 +84,7 @@ func (l linkEvents) Record(ctx context.Context, e mfa.Event) {
 // dropUsedLink removes the file of the set-up link where that link is worth
 // nothing any more.
 func (a *App) dropUsedLink() {
-	path := a.setupLinkFile()
+	path := a.store.linkFile()
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return // usually there is none

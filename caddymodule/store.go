@@ -26,18 +26,22 @@ func init() {
 // StoreModule is a guest of the namespace mfa.stores.
 type StoreModule interface {
 	caddy.Module
-	// place is the one name of the store in this process: configurations that
-	// name the same place share one.
+	// place names the store to people. There is no secret in it.
 	place() string
-	// keyFile is the file of the keys that seal what the store keeps. It lies
-	// outside the store, so that neither is worth anything alone.
-	keyFile() string
+	// instance is the one name of the open store in this process: configurations with
+	// the same share one. It is never shown.
+	instance() string
+	// linkFile is where the link for the first account is written.
+	linkFile() string
 	// master is the master key that seals the keys, or nil.
 	master() *seal.Master
 	// exists reports whether a store was ever made at that place.
-	exists() (bool, error)
-	// open opens the store, or makes it.
-	open(keys *seal.Keyset, logger *slog.Logger) (openStore, error)
+	exists(ctx context.Context) (bool, error)
+	// open opens the store, or makes it, with the keys that seal what it keeps.
+	open(ctx context.Context, logger *slog.Logger) (openStore, *seal.Keyset, error)
+	// away reports whether an error of open says no more than that the store cannot be
+	// reached now. All others need somebody to do something.
+	away(err error) bool
 }
 
 // openStore is a store that was opened.
@@ -105,7 +109,7 @@ func (s *BadgerStore) Validate() error {
 	if f, err := os.Stat(s.dir); err == nil && !f.IsDir() {
 		return fmt.Errorf("store: %s is not a directory; write: store badger DIR", s.dir)
 	}
-	if _, err := s.exists(); err != nil {
+	if _, err := s.exists(context.Background()); err != nil {
 		return fmt.Errorf("store: looking for the store: %w", err)
 	}
 	return nil
@@ -152,11 +156,19 @@ func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (s *BadgerStore) place() string        { return "badger:" + s.dir }
-func (s *BadgerStore) keyFile() string      { return s.dir + ".keys.json" }
-func (s *BadgerStore) master() *seal.Master { return s.masterKey }
+func (s *BadgerStore) instance() string     { return s.place() }
+func (s *BadgerStore) linkFile() string     { return s.dir + ".setup-link" }
 func (s *BadgerStore) marker() string       { return s.dir + ".initialized" }
+func (s *BadgerStore) master() *seal.Master { return s.masterKey }
 
-func (s *BadgerStore) exists() (bool, error) {
+// keyFile is the file of the keys. It lies outside the store, so that neither is worth
+// anything alone.
+func (s *BadgerStore) keyFile() string { return s.dir + ".keys.json" }
+
+// away is never so: a directory is there or it is not.
+func (s *BadgerStore) away(error) bool { return false }
+
+func (s *BadgerStore) exists(context.Context) (bool, error) {
 	for _, path := range []string{s.marker(), filepath.Join(s.dir, "MANIFEST")} {
 		_, err := os.Stat(path)
 		switch {
@@ -169,13 +181,21 @@ func (s *BadgerStore) exists() (bool, error) {
 	return false, nil
 }
 
-func (s *BadgerStore) open(keys *seal.Keyset, logger *slog.Logger) (openStore, error) {
+func (s *BadgerStore) open(ctx context.Context, logger *slog.Logger) (openStore, *seal.Keyset, error) {
+	keys, err := loadKeys(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
 	_, markErr := os.Stat(s.marker())
 	_, storeErr := os.Stat(filepath.Join(s.dir, "MANIFEST"))
 	if errors.Is(markErr, fs.ErrNotExist) && storeErr == nil {
 		logger.Warn("the marker of the store is missing and is made anew: that a part of the store is lost, or an old copy was restored, cannot be told this time", "marker", s.marker())
 	}
-	return badger.Open(s.options(keys, logger))
+	opened, err := badger.Open(s.options(keys, logger))
+	if err != nil {
+		return nil, nil, err // it says what it was doing
+	}
+	return opened, keys, nil
 }
 
 func (s *BadgerStore) options(keys *seal.Keyset, logger *slog.Logger) badger.Options {
@@ -191,13 +211,13 @@ func (s *BadgerStore) options(keys *seal.Keyset, logger *slog.Logger) badger.Opt
 }
 
 // loadKeys reads the keys of a store, or makes them for a store that is new.
-func loadKeys(s StoreModule) (*seal.Keyset, error) {
+func loadKeys(ctx context.Context, s *BadgerStore) (*seal.Keyset, error) {
 	path := s.keyFile()
-	exists, err := s.exists()
+	exists, err := s.exists(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("looking for the store: %w", err)
 	}
-	ctx, vault := context.Background(), seal.FileVault(path)
+	vault := seal.FileVault(path)
 	keys, err := seal.OpenKeys(ctx, vault, s.master())
 	switch {
 	case err == nil && !exists:

@@ -34,8 +34,8 @@ type filledStore interface {
 }
 
 // openStill implements copiedStore.
-func (s *BadgerStore) openStill(_ context.Context, logger *slog.Logger) (openStore, *seal.Keyset, error) {
-	keys, err := loadKeys(s)
+func (s *BadgerStore) openStill(ctx context.Context, logger *slog.Logger) (openStore, *seal.Keyset, error) {
+	keys, err := loadKeys(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,7 +55,7 @@ func (s *BadgerStore) ownKeys(ctx context.Context) (*seal.Keyset, error) {
 
 // openFill implements copiedStore.
 func (s *BadgerStore) openFill(ctx context.Context, from string, keys *seal.Keyset, logger *slog.Logger) (filledStore, *seal.Keyset, error) {
-	exists, err := s.exists()
+	exists, err := s.exists(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking for the store: %w", err)
 	}

@@ -22,7 +22,6 @@ import (
 	"github.com/secondgate/secondgate/mfa/factor/passkey"
 	"github.com/secondgate/secondgate/mfa/factor/totp"
 	"github.com/secondgate/secondgate/mfa/mfatest"
-	"github.com/secondgate/secondgate/store"
 )
 
 const (
@@ -214,12 +213,6 @@ func (c *crowd) event(i, users int) mfa.Event {
 		OK: true, User: userID(who), UserName: fmt.Sprintf("user%d", who), Session: sessionID(who).Short(),
 		Network: placeOf(who).Network, Host: scope, Agent: "Firefox on Linux",
 	}
-}
-
-// row is the record outside of any store.
-func row(t store.Table, id string, v any) (store.Row, error) {
-	data, err := json.Marshal(v)
-	return store.Row{Table: t, ID: id, Data: data}, err
 }
 
 func ok(t testing.TB, err error) {

@@ -46,7 +46,7 @@ const (
 	stepSearch   = "list: search, three letters"
 	stepAddress  = "list: search, an address"
 	stepList     = "list: everybody"
-	stepListBack = "list: … behind nine tenths"
+	stepListBack = "list: … behind a fifth of all"
 	stepNone     = "list: no factor"
 	stepDisabled = "list: disabled"
 	stepMembers  = "list: an organization with a domain"
@@ -219,10 +219,10 @@ func (w *world) administrates(number, r, rounds int, told func(string, time.Dura
 
 func third[T, U any](_ T, _ U, err error) error { return err }
 
-// seekLate finds the cursor behind which a tenth of all names stand. There is no way but to
+// seekLate finds the cursor behind a fifth of all names. There is no way but to
 // go there; the pages are as large as the store gives them.
 func (w *world) seekLate() error {
-	for seen := 0; seen < w.users*9/10; {
+	for seen := 0; seen < w.users/5; {
 		page, next, err := w.store.ListUsers(context.Background(), mfa.UserQuery{}, w.late, 400)
 		if err != nil {
 			return err
@@ -250,28 +250,28 @@ func (f figures) worst(step string) time.Duration {
 	return slices.Max(f[step])
 }
 
-// inTurns measures both, round by round in turns and each second round the other way
-// round, so that what else happens on the machine falls on both.
-func inTurns(t testing.TB, small, large *world, part float64) (ofSmall, ofLarge figures) {
+// inTurns measures all of them, round by round in turns and each second round the other way
+// round, so that what else happens on the machine falls on all.
+func inTurns(t testing.TB, part float64, worlds ...*world) []figures {
 	t.Helper()
-	ofSmall, ofLarge = make(figures), make(figures)
+	of := make([]figures, len(worlds))
+	for i := range of {
+		of[i] = make(figures)
+	}
 	for number, s := range allSeries {
 		rounds := max(3, int(float64(s.rounds)*part))
 		for r := range rounds {
-			pair := []struct {
-				w *world
-				f figures
-			}{{small, ofSmall}, {large, ofLarge}}
-			if r%2 == 1 {
-				slices.Reverse(pair)
-			}
-			for _, p := range pair {
-				err := s.run(p.w, number, r, rounds, func(step string, took time.Duration) { p.f[step] = append(p.f[step], took) })
+			for turn := range worlds {
+				i := turn
+				if r%2 == 1 {
+					i = len(worlds) - 1 - turn
+				}
+				err := s.run(worlds[i], number, r, rounds, func(step string, took time.Duration) { of[i][step] = append(of[i][step], took) })
 				if err != nil {
-					t.Fatalf("%d users, series %d, round %d: %v", p.w.users, number, r, err)
+					t.Fatalf("%d users, series %d, round %d: %v", worlds[i].users, number, r, err)
 				}
 			}
 		}
 	}
-	return ofSmall, ofLarge
+	return of
 }

@@ -130,14 +130,15 @@ func compare(t *testing.T, kind string, small, large *world) {
 		ok(t, w.seekLate())
 	}
 	began := time.Now()
-	ofSmall, ofLarge := inTurns(t, small, large, rounds)
-	t.Logf("=> | %s | %d users | %d users | worst | ratio |", kind, small.users, large.users)
-	t.Logf("=> |---|---|---|---|---|")
+	of := inTurns(t, rounds, small, large)
+	ofSmall, ofLarge := of[0], of[1]
+	say(t, "| %s | %d users | %d users | worst | ratio |", kind, small.users, large.users)
+	say(t, "|---|---|---|---|---|")
 	for _, step := range steps {
 		a, b := ofSmall.median(step), ofLarge.median(step)
 		if step == stepHitMany {
 			if b > 0 {
-				t.Logf("=> | %s | | %s | %s | |", step, short(b), short(ofLarge.worst(step)))
+				say(t, "| %s | | %s | %s | |", step, short(b), short(ofLarge.worst(step)))
 			}
 			continue
 		}
@@ -146,7 +147,7 @@ func compare(t *testing.T, kind string, small, large *world) {
 			continue
 		}
 		ratio := float64(b) / float64(a)
-		t.Logf("=> | %s | %s | %s | %s | %.2f |", step, short(a), short(b), short(ofLarge.worst(step)), ratio)
+		say(t, "| %s | %s | %s | %s | %.2f |", step, short(a), short(b), short(ofLarge.worst(step)), ratio)
 		if ratio > most && !isPage(step) { // fewer than fifty of a thousand fill no page
 			t.Errorf("%s: %s with %d users and %s with %d: %.2f times as long, at most %.1f are allowed", step, a, small.users, b, large.users, ratio, most)
 		}

@@ -56,7 +56,7 @@ func startOnce(t *testing.T, child, where string) start {
 // opened at began.
 func answer(t *testing.T, s mfa.Store, c *crowd, began time.Time) {
 	t.Helper()
-	m, err := session.New(session.Config{Store: s, Keys: []session.Key{{ID: "k", Secret: make([]byte, 32)}}, Issuer: "scale"})
+	m, err := session.New(session.Config{Store: s, Keys: []session.Key{{ID: "k", Secret: make([]byte, 32)}}, Issuer: "scale", Idle: 12 * time.Hour})
 	ok(t, err)
 	token, err := m.Issue(c.session(7))
 	ok(t, err)
@@ -102,9 +102,9 @@ func tellStarts(t *testing.T, small, large []start) (ofSmall, ofLarge time.Durat
 		return strings.Join(all, ", ")
 	}
 	a, b := median(small), median(large)
-	t.Logf("=> | start, to the first answer | %s | %s | | %.2f |", short(a.took), short(b.took), float64(b.took)/float64(a.took))
+	say(t, "| start, to the first answer | %s | %s | | %.2f |", short(a.took), short(b.took), float64(b.took)/float64(a.took))
 	mib := func(s start) string { return fmt.Sprintf("%d (%d)", s.resident, s.anonymous) }
-	t.Logf("=> | … resident two seconds later, MiB (of it anonymous) | %s | %s | | |", each(small, mib), each(large, mib))
+	say(t, "| … resident two seconds later, MiB (of it anonymous) | %s | %s | | |", each(small, mib), each(large, mib))
 	return a.took, b.took
 }
 

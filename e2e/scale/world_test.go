@@ -32,7 +32,7 @@ type world struct {
 	cached      *session.Manager // keeps 10,000 sessions at hand
 	uncached    *session.Manager // keeps one
 	tokens      map[int][]string // of so many sessions in use
-	late        string           // cursor behind nine tenths of the names
+	late        string           // cursor behind a fifth of the names
 }
 
 func newWorld(t testing.TB, c *crowd, hasher *seal.Hasher, s mfa.Store, users int) *world {
@@ -60,6 +60,7 @@ func newWorld(t testing.TB, c *crowd, hasher *seal.Hasher, s mfa.Store, users in
 	manager := func(size int) *session.Manager {
 		m, err := session.New(session.Config{
 			Store: s, Keys: []session.Key{{ID: "k", Secret: make([]byte, 32)}}, Issuer: "scale", CacheSize: size,
+			Idle: 12 * time.Hour, // filling takes a while
 		})
 		ok(t, err)
 		t.Cleanup(func() { _ = m.Close(context.Background()) })

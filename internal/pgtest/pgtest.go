@@ -82,6 +82,37 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// StartIn is Start in a folder, which stays: a server that was there before goes on with what
+// it held.
+func StartIn(t testing.TB, dir string) *Server {
+	t.Helper()
+	need(t)
+	s := &Server{dir: dir, bin: bin()}
+	err := s.startIn()
+	if err != nil {
+		t.Fatalf("starting PostgreSQL in %s: %v", dir, err)
+	}
+	t.Cleanup(func() {
+		if err := s.ctl("-m", "fast", "stop"); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *Server) startIn() (err error) {
+	if _, err := os.Stat(s.data()); err != nil {
+		if err := os.MkdirAll(s.dir, 0o755); err != nil { //nolint:gosec // whoever runs the server has to come in
+			return err
+		}
+		return s.make(durable)
+	}
+	if s.Port, err = freePort(); err != nil {
+		return err
+	}
+	return s.begin()
+}
+
 // URL returns the address of a database, for the superuser.
 func (s *Server) URL(database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.Port, database)

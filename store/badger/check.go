@@ -91,6 +91,14 @@ func openTables(dir string) (found tables, err error) {
 	return found, nil
 }
 
+// size is how many bytes they have together.
+func (t tables) size() (sum int64) {
+	for _, f := range t {
+		sum += f.size
+	}
+	return sum
+}
+
 func (t tables) close() {
 	for _, f := range t {
 		_ = f.Close()

@@ -72,6 +72,9 @@ type Options struct {
 const (
 	lockWait    = 2 * time.Second
 	anchorEvery = 10 * time.Second
+	// verifiedInAMoment is how many bytes of files could at most be compared with their
+	// checksums while Open waits.
+	verifiedInAMoment = 512 << 20
 )
 
 // Store implements mfa.Store.
@@ -324,10 +327,14 @@ func (s *Store) verifyFiles() (verified <-chan struct{}, err error) {
 		defer files.close()
 		done <- files.verify(s.ctx)
 	})
+	wait := s.verifyWait
+	if files.size() > verifiedInAMoment {
+		wait = 0 // in vain: whoever starts a large store would wait for nothing
+	}
 	select {
 	case err := <-done:
 		return over, err
-	case <-time.After(s.verifyWait):
+	case <-time.After(wait):
 	}
 	s.work.Go(func() {
 		err := <-done

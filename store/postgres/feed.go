@@ -204,15 +204,16 @@ func (f *feed) look(ctx context.Context) error {
 	return nil
 }
 
-// announce has the listeners told what others changed. What this node changed of users was
-// announced when it was done; the rest is rare, and said again.
+// announce has the listeners told what others changed. What this node changed itself was
+// announced when it was done, but for the keys.
 func (f *feed) announce(page []change) {
 	for _, c := range page {
+		if c.node == f.node && c.kind != changeKeys {
+			continue
+		}
 		switch c.kind {
 		case changeUser:
-			if c.node != f.node {
-				f.told.users.soon(c.user)
-			}
+			f.told.users.soon(c.user)
 		case changePolicy:
 			f.told.policy.soon("")
 		case changeKeys:

@@ -132,6 +132,9 @@ func (d *DB) stepUp(ctx context.Context, steps fs.FS, have, want int64) error {
 		return err
 	}
 	if len(done) > 0 {
+		if err := d.tune(ctx, db); err != nil {
+			d.log.Warn("store: the database was not told how to keep its tables; it works, and takes more room than it needs", "error", d.fault("tuning the tables", err))
+		}
 		d.log.Info("store: the schema of the database is up to date", "version", want, "took", time.Since(began).Round(time.Millisecond).String())
 	}
 	return nil

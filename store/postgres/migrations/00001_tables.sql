@@ -42,7 +42,6 @@ CREATE TABLE user_keys (
 	key         text COLLATE "C" PRIMARY KEY,
 	user_id     text COLLATE "C" NOT NULL
 );
-CREATE INDEX user_keys_by_user ON user_keys (user_id);
 
 CREATE TABLE user_facets (
 	facet       text COLLATE "C" NOT NULL,
