@@ -20,7 +20,7 @@ var Texts = map[string]string{
 	"http10":              "The proxy at {peer} speaks HTTP/1.0 to the gateway: connections are not kept, and WebSockets do not work.",
 	"unreachable":         "{url} cannot be asked from here: {error}.",
 	"redirected":          "{url} leads to {to} instead of the gateway. Ask the doctor about that address, or have the host hand on what begins with {pages}.",
-	"not_reached":         "Somebody else answers {url} (status {status}): the gateway did not see the request. Hand on what begins with {pages}, with its path as it is.",
+	"not_reached":         "Somebody else answers {url} (status {status}): the gateway did not see the request. Hand on what begins with {pages}, with its path as it is. Where several gateways share the address, one of the others may have: only the one that is asked knows of this probe. Ask while it alone answers there.",
 	"pages_not_handed_on": "The proxy asks the gateway about {path} ({dialect}) instead of handing it on. What begins with {pages} is the gateway's, but for {asks}.",
 	"path_changed":        "The doctor asked for {asked}, and the gateway was asked for {sent}: a proxy changes the path. The gateway has to see paths as browsers send them.",
 	"prefix":              "The gateway is reached below {prefix}, which a proxy takes away. It needs the whole of a host: its pages are at {pages}, and its cookies hold for the host.",

@@ -87,6 +87,7 @@ type Guard struct {
 	program  func(mfa.UserID) // Config.ConfirmUser
 	guesses  guesses
 
+	lookEvery time.Duration // at what stays open
 	decisions decisions
 }
 
@@ -95,6 +96,7 @@ func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		sessions: cfg.Sessions, policy: cfg.Policy, events: cfg.Events, now: cfg.Now, peer: cfg.Peer,
 		insecure: cfg.InsecureHTTP, refusals: plainRefusals{}, confirm: cfg.Confirm, program: cfg.ConfirmUser, assert: cfg.Assertion,
+		lookEvery: lookEvery,
 	}
 	g.claims = claims{cfg.Established, cfg.ClaimSource, cfg.OnlyClaims, cfg.End}
 	if g.sessions == nil || g.policy == nil || g.events == nil || g.claims.established != nil && (g.claims.end == nil || g.claims.source == "") {
@@ -171,6 +173,10 @@ func (g *Guard) Check(w http.ResponseWriter, r *http.Request, route mfa.Route) b
 		g.Reject(w, r, s.fault)
 		return false
 	}
+	if s.asked == nil {
+		s.asked = s.first[:0]
+	}
+	s.asked = append(s.asked, route)
 	d, err := g.judge(r, s, route)
 	if errors.Is(err, ErrBadRequest) {
 		g.Reject(w, r, err)
@@ -224,7 +230,7 @@ func (g *Guard) judge(r *http.Request, s *state, route mfa.Route) (mfa.Decision,
 	met.Required = false
 	s.tokens = policy.AppTokens && met.Zero()
 	in.Policy = &policy
-	if s.view == nil && !policy.Bypass {
+	if s.view == nil && !policy.Bypass && !s.again {
 		v, err := g.asker(r, s)
 		switch {
 		case err == nil:

@@ -21,6 +21,8 @@ type state struct {
 	line    [1]string
 	writer  writer
 	held    bool // by another proxy; see Hold
+	tunnel  bool // a WebSocket that does not take the connection over
+	again   bool // what is judged was let through before
 
 	passed bool // by a bypass
 	parsed bool
@@ -28,6 +30,8 @@ type state struct {
 	req    Request
 
 	need       mfa.Requirement // of all checks so far
+	asked      []mfa.Route     // … one by one
+	first      [2]mfa.Route    // there are seldom more
 	token      presented
 	granted    bool // a gate before took app tokens
 	tokens     bool // an app token could meet what is asked so far
@@ -98,6 +102,7 @@ func (g *Guard) StripSeen(w http.ResponseWriter, r *http.Request, seen *Request)
 
 func (g *Guard) strip(w http.ResponseWriter, r *http.Request, s *state) (http.ResponseWriter, *http.Request) {
 	s.writer = writer{ResponseWriter: w, guard: g, state: s}
+	s.tunnel = extendedConnect(r)
 	s.req.peer, s.req.Place.Established = s.peer, g.claim(r)
 	if lines := r.Header["Cookie"]; len(lines) == 1 {
 		s.line[0] = lines[0]

@@ -18,6 +18,7 @@ type writer struct {
 	guard *Guard
 	state *state
 	sent  bool
+	open  open
 }
 
 // Plain returns the writer below the one that Strip made: for our own pages,
@@ -37,6 +38,9 @@ func (w *writer) WriteHeader(status int) {
 }
 
 func (w *writer) Write(p []byte) (int, error) {
+	if err := w.stays(); err != nil {
+		return 0, err
+	}
 	w.begin()
 	return w.ResponseWriter.Write(p)
 }
@@ -50,6 +54,15 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 // FlushError flushes as http.ResponseController expects it.
 func (w *writer) FlushError() error {
 	w.begin()
+	if err := w.stays(); err != nil {
+		return err
+	}
+	switch {
+	case w.state.tunnel:
+		w.watch(func() { closeTunnel(w.ResponseWriter) })
+	case w.open.since.IsZero():
+		w.open.since = w.guard.now()
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -59,7 +72,11 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // Hijack hands the connection over, for WebSockets.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.begin()
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.watch(func() { _ = c.Close() })
+	}
+	return c, rw, err
 }
 
 // Unwrap lets http.ResponseController reach the writer below.

@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",
 	},
 
+	"moving":       {"mfa", "go.yaml.in/yaml/v3"},
 	"doctor":       {"docs/proxies", "guard"},
 	"docs/proxies": {},
 	"forwardauth":  {"guard", "internal/web", "mfa", "session"},

@@ -15,30 +15,52 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-// install finds the installation that the database is of, or makes it where there never was
-// one, and compares it with the marker. An emptied database, or another one, must never
-// look like a first start, whose visitor becomes the administrator (AC-228).
-func (d *DB) install(ctx context.Context) error {
+// compare refuses a database that is not the one of the marker, before anything is written
+// to it. An emptied database, or another one, must never look like a first start, whose
+// visitor becomes the administrator (AC-228).
+func (d *DB) compare(ctx context.Context) error {
 	marked, err := readMarker(d.o.Marker)
+	if err != nil || marked == "" {
+		return err
+	}
+	version, err := d.schemaVersion(ctx)
 	if err != nil {
 		return err
 	}
+	found := ""
+	if version > 0 {
+		if found, err = d.readInstallation(ctx); err != nil {
+			return err
+		}
+	}
+	switch found {
+	case marked:
+		return nil
+	case "":
+		return d.lost("it is empty")
+	}
+	return d.lost("it is the database of another installation")
+}
+
+// install finds the installation that the database is of, or makes it where there never was
+// one, and writes the marker where there is none.
+func (d *DB) install(ctx context.Context) (err error) {
 	if d.installation, err = d.readInstallation(ctx); err != nil {
 		return err
 	}
 	if d.installation == "" {
-		if marked != "" {
-			return d.lost("it is empty")
-		}
 		if err := d.makeInstallation(ctx); err != nil {
 			return err
 		}
 	}
+	marked, err := readMarker(d.o.Marker)
 	switch {
-	case marked != "" && marked != d.installation:
-		return d.lost("it is the database of another installation")
+	case err != nil:
+		return err
 	case marked == "" && d.o.Marker != "":
 		return writeMarker(d.o.Marker, d.installation)
+	case marked != "" && marked != d.installation:
+		return d.lost("it is the database of another installation") // it was emptied a moment ago
 	}
 	return nil
 }

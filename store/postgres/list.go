@@ -116,18 +116,18 @@ type walk struct {
 	most   int
 }
 
-// newWalk writes the statement. It takes so many entries behind the last one, then joins
-// the records of those of whom the index says nothing against, and says where it stopped:
-// so its cost is bounded whatever the query is, and a page far behind costs what the first
+// newWalk writes the statement. It takes so many entries behind the last one, then the
+// records of those of whom the index says nothing against, and says where it stopped: so
+// its cost is bounded whatever the query is, and a page far behind costs what the first
 // does.
 func newWalk(q mfa.UserQuery) *walk {
 	w := &walk{search: searched(q), step: 64, most: 1024}
 	var candidates string
-	name := "c.key" // what facet rows hold besides the user
+	name := `c.key` // what facet rows hold besides the user
 	switch {
 	case w.search != "":
 		candidates = `SELECT term AS key, user_id FROM user_terms WHERE term >= $5 AND (term, user_id) > ($1, $2) ORDER BY term, user_id LIMIT $3`
-		name = "u.name"
+		name = `(SELECT name FROM users WHERE id = c.user_id)`
 	case len(q.Where) > 0:
 		w.along = texts(q.Where[0])
 		candidates = `SELECT DISTINCT f.name AS key, f.user_id FROM unnest($5::text[]) AS a (facet) CROSS JOIN LATERAL
@@ -139,22 +139,30 @@ func newWalk(q mfa.UserQuery) *walk {
 		candidates = `SELECT name AS key, id AS user_id FROM users WHERE (name, id) > ($1, $2) AND $5 = '' ORDER BY name, id LIMIT $3`
 	}
 	rules := w.rulings(q, name)
-	w.sql = `WITH c AS (` + candidates + `)
-		(SELECT 0 AS looked, c.key, c.user_id, u.record FROM c LEFT JOIN users u ON u.id = c.user_id` + rules + `
-			ORDER BY c.key, c.user_id LIMIT $4)
+	// Each user is looked up by itself: a join would be planned by how many there may be,
+	// and be done by reading all of them.
+	w.sql = `WITH c AS MATERIALIZED (` + candidates + `)
+		(SELECT 0 AS looked, p.key, p.user_id, (SELECT record FROM users WHERE id = p.user_id)
+			FROM (SELECT c.key, c.user_id FROM c` + rules + ` ORDER BY c.key, c.user_id LIMIT $4) AS p)
 		UNION ALL
 		(SELECT (SELECT count(*) FROM c), c.key, c.user_id, NULL FROM c ORDER BY c.key DESC, c.user_id DESC LIMIT 1)`
 	return w
 }
 
+// inOrder has the database go along its indexes in their order, whatever it believes to
+// know of the tables: after many users were taken in it knows nothing, and would read and
+// sort all of them. It holds for what is sent together with it.
+const inOrder = `SELECT CASE WHEN current_setting(n, true) IS NOT NULL THEN set_config(n, 'off', true) END
+	FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'enable_incremental_sort', 'enable_hashjoin', 'enable_mergejoin', 'enable_hashagg']) AS n`
+
 // rulings returns the conditions by which the index alone says that the query does not
 // match somebody. Where there are many of them, reading the records is as fast.
 func (w *walk) rulings(q mfa.UserQuery, name string) string {
-	var need [][]string
+	var need [][]mfa.Facet
 	n := len(q.Not)
 	for i, any := range q.Where {
 		if i > 0 || w.search != "" { // the walk goes along the first
-			need = append(need, texts(any))
+			need = append(need, any)
 			n += len(any)
 		}
 	}
@@ -162,18 +170,18 @@ func (w *walk) rulings(q mfa.UserQuery, name string) string {
 		return ""
 	}
 	var conditions []string
-	rule := func(facets []string, not string) {
-		w.rules = append(w.rules, facets)
-		conditions = append(conditions, fmt.Sprintf(`%sEXISTS (SELECT FROM user_facets r WHERE r.facet = ANY ($%d::text[]) AND r.name = %s AND r.user_id = c.user_id)`,
-			not, 5+len(w.rules), name))
+	rule := func(facets []mfa.Facet, is string) {
+		w.rules = append(w.rules, texts(facets))
+		conditions = append(conditions, fmt.Sprintf(`(SELECT true FROM user_facets r WHERE r.facet = ANY ($%d::text[]) AND r.name = %s AND r.user_id = c.user_id LIMIT 1) %s`,
+			5+len(w.rules), name, is))
 	}
 	for _, facets := range need {
-		rule(facets, "")
+		rule(facets, `IS NOT NULL`)
 	}
 	if len(q.Not) > 0 {
-		rule(texts(q.Not), "NOT ")
+		rule(q.Not, `IS NULL`)
 	}
-	return ` WHERE ` + strings.Join(conditions, " AND ")
+	return ` WHERE ` + strings.Join(conditions, ` AND `)
 }
 
 // candidate is an entry and the record of whom it leads to.
@@ -201,6 +209,7 @@ func (s *Store) walkOn(ctx context.Context, w *walk, last entry, entries, most i
 		args = append(args, r)
 	}
 	err = s.read(ctx, func(b *pgx.Batch) {
+		b.Queue(inOrder)
 		b.Queue(w.sql, args...).Query(func(rows pgx.Rows) error {
 			p = part{}
 			for rows.Next() {

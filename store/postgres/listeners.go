@@ -27,11 +27,11 @@ func (s *Store) OnOrganizationChange(fn func()) (remove func()) {
 	return s.db.told.policy.add(func(string) { fn() })
 }
 
-// OnKeysChange registers a function that is called when the key set may have changed, on
-// this node or another one: what Vault reads then is the newest. It is called by a goroutine
-// of its own. The function returned takes it away again.
-func (d *DB) OnKeysChange(fn func()) (remove func()) {
-	return d.told.keys.add(func(string) { fn() })
+// OnKeysChange registers a function that is called, some time after each change of the key
+// set on this node or another one, by a goroutine of its own: what Vault reads then is the
+// newest. The function returned takes it away again.
+func (s *Store) OnKeysChange(fn func()) (remove func()) {
+	return s.db.told.keys.add(func(string) { fn() })
 }
 
 func newTold(logger *slog.Logger) *told {

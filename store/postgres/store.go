@@ -19,7 +19,9 @@ type Store struct {
 	codec  store.Codec
 	locks  *locks
 	doomed doomed
-	recent recent
+
+	compared comparison // of the clocks
+	recent   recent
 
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
@@ -56,6 +58,7 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 	if !d.o.Still && d.o.Fill == "" {
 		s.work.Go(s.keepTidy)
 	}
+	s.work.Go(s.compareClocks)
 	return s, nil
 }
 
