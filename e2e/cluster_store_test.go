@@ -1,8 +1,36 @@
 package e2e
 
-import "github.com/secondgate/secondgate/mfa"
+import (
+	"context"
+	"time"
 
-func (c *cluster) store() (mfa.Store, func()) {
-	c.t.Fatal("the store is not there yet")
-	return nil, nil
+	"github.com/secondgate/secondgate/internal/seal"
+	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store/postgres"
+)
+
+// store is what is in the database, for the storm.
+func (c *cluster) store() (mfa.Store, func()) { return c.kept, func() {} }
+
+// openStore opens the database beside the gateways until the test ends.
+func (c *cluster) openStore() mfa.Store {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	must := func(err error) {
+		c.t.Helper()
+		if err != nil {
+			c.t.Fatalf("opening the store: %v", err)
+		}
+	}
+	master, err := seal.ParseMaster(c.master)
+	must(err)
+	db, err := postgres.Connect(ctx, postgres.Options{URL: c.db.URL("postgres"), MaxConns: 4, Now: c.front.now})
+	must(err)
+	keys, err := seal.OpenKeys(ctx, db.Vault(), master)
+	must(err)
+	s, err := db.Open(keys)
+	must(err)
+	c.t.Cleanup(func() { _ = s.Close() })
+	return s
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/secondgate/secondgate/internal/faultproxy"
 	"github.com/secondgate/secondgate/internal/pgtest"
+	"github.com/secondgate/secondgate/mfa"
 )
 
 // clustered is what each gateway of a cluster runs: one database, the same names, and
@@ -40,6 +42,7 @@ type cluster struct {
 	master string
 	front  *gateway
 	nodes  []*node
+	kept   mfa.Store // what is in the database, read by no line that is broken
 }
 
 // node is one gateway of a cluster, at an address of its own on the loopback net.
@@ -67,7 +70,16 @@ func startCluster(t *testing.T, n int, caddyfile string, env ...string) *cluster
 		node.launch(t)
 		node.ready(t)
 	}
+	c.kept = c.openStore()
 	return c
+}
+
+// ready waits until every gateway works.
+func (c *cluster) ready() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		n.ready(c.t)
+	}
 }
 
 // prepareCluster makes everything that startCluster does, without the gateways' processes.
@@ -110,6 +122,15 @@ func (n *node) ready(t testing.TB) {
 		defer res.Body.Close()
 		if res.StatusCode != http.StatusOK {
 			return fmt.Errorf("the health check says %s", res.Status)
+		}
+		// The admin endpoint knows the gate a moment later.
+		admin, err := adminClient.Post("http://"+n.adminAddress()+"/mfa/users/list", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			return err
+		}
+		defer admin.Body.Close()
+		if admin.StatusCode != http.StatusOK {
+			return fmt.Errorf("the admin endpoint says %s", admin.Status)
 		}
 		return nil
 	}); err != nil {
