@@ -10,7 +10,7 @@ FUZZTIME ?= 5s
 STORM    ?= 200
 SCALE    ?= 1000000
 
-.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench bench-scale pages storm walk mutate clean
+.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench bench-scale pages storm walk mutate deploy clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,7 +25,7 @@ deps: ## Debian packages that the tests need; elsewhere says what is missing
 run: build ## the example gateway with the demo app on http://localhost:8080, its console on :8081
 	@bash tools/run $(BIN) $(DATA)
 
-test: vet lint race e2e xcaddy fuzz vuln ## everything
+test: vet lint race e2e deploy xcaddy fuzz vuln ## everything
 
 vet:
 	@$(GO) vet ./...
@@ -72,6 +72,9 @@ walk: ## walks through the space of rules, states and places, and further than t
 
 mutate: ## breaks one rule after the other, and sees that the walk notices each
 	$(GO) test -timeout 60m -count 1 -run '^TestWalk_Mutations$$' -v ./mfa -mutate
+
+deploy: ## what is in deploy/, with Helm, the readers of Docker's files and systemd-analyze
+	cd tools/deploy && $(GO) vet ./... && $(GO) test -timeout 30m -count 1 ./...
 
 clean:
 	rm -rf $(BUILD)

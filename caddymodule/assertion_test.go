@@ -160,7 +160,7 @@ func decoded(part string) string {
 	return string(raw)
 }
 
-// rotateKeys puts a new primary key before those of the key file.
+// rotateKeys puts a new primary key before those of the key file, one that apps know.
 func (g *gateway) rotateKeys(t *testing.T) {
 	t.Helper()
 	path := g.store + ".keys.json"
@@ -181,7 +181,7 @@ func (g *gateway) rotateKeys(t *testing.T) {
 	secret, id := make([]byte, 32), make([]byte, 4)
 	_, _ = rand.Read(secret)
 	_, _ = rand.Read(id)
-	file.Keys = append(file.Keys, map[string]any{"id": hex.EncodeToString(id), "created": time.Now().UTC(), "status": "primary", "key": secret})
+	file.Keys = append(file.Keys, map[string]any{"id": hex.EncodeToString(id), "created": time.Now().Add(-10 * time.Minute).UTC(), "status": "primary", "key": secret})
 	changed, err := json.Marshal(file)
 	if err == nil {
 		err = os.WriteFile(path, changed, 0o600)

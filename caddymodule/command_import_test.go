@@ -2,6 +2,9 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/json"
@@ -335,4 +338,79 @@ func TestImport_TenThousand(t *testing.T) {
 		}
 	}
 	g.passes(t, "user09999", "12345678901234567890", totp.ValidateOpts{Digits: 6, Period: 30})
+}
+
+// A key of caddy-security verifies here, though its file keeps the numbers of the public
+// key and a hash of the domain; and one whose user handle is known signs in by itself.
+func TestImport_KeysOfCaddySecurityAndJSONLines(t *testing.T) {
+	for name, algorithm := range map[string]int64{"ES256": mfatest.ES256, "RS256": mfatest.RS256} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t)
+			g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
+			auth := &mfatest.Authenticator{Origin: "http://" + g.host, Algorithm: algorithm}
+			f, at := passkey.New(passkey.Config{}), &mfa.Place{Origin: auth.Origin, Host: "localhost", RPID: "localhost"}
+			options, _, err := f.BeginEnrollment(at, &mfa.User{ID: "x", Handle: []byte("the handle there"), Name: "webadmin"})
+			g.must(err)
+			_, err = auth.Enroll(options, nil)
+			g.must(err)
+			key := auth.Keys()[0]
+			b64, sum := base64.StdEncoding.EncodeToString, sha256.Sum256([]byte("localhost"))
+			par := map[string]string{
+				"u2f_id": base64.RawURLEncoding.EncodeToString(key.ID), "u2f_type": "public-key", "u2f_transports": "usb", "rp_id_hash": fmt.Sprintf("%x", sum),
+			}
+			switch public := key.Private.Public().(type) {
+			case *ecdsa.PublicKey:
+				point, err := public.Bytes()
+				g.must(err)
+				par["key_type"], par["key_algo"], par["curve_xcoord"], par["curve_ycoord"] = "ec2", "es256", b64(point[1:33]), b64(point[33:])
+			case *rsa.PublicKey:
+				par["key_type"], par["key_algo"], par["modulus"], par["exponent"] = "rsa", "rs256", b64(public.N.Bytes()), "AQAB"
+			}
+			users, err := json.Marshal(map[string]any{"users": []any{map[string]any{
+				"username": "webadmin", "passwords": []any{map[string]any{"algorithm": "bcrypt", "hash": movedHash}},
+				"mfa_tokens": []any{map[string]any{"type": "u2f", "comment": "Key", "parameters": par, "flags": map[string]bool{"UP": true, "UV": false}, "signature_counter": 0}},
+			}}})
+			g.must(err)
+			file := filepath.Join(g.dir, "users.json")
+			g.must(os.WriteFile(file, users, 0o600))
+			if out, _ := g.importing(t, 0, "caddy-security", file, "--yes"); !strings.Contains(out, "it must ask for its PIN or a finger here") {
+				t.Errorf("the condition is not said:\n%s", out)
+			}
+			gate, place, ctx := g.generation().gate, g.place(), t.Context()
+			in, err := gate.SignIn(ctx, place, mfa.LocalSource, "webadmin", movedPassword)
+			g.must(err)
+			c, err := gate.BeginVerifyPasskey(ctx, place, in.Session.ID)
+			g.must(err)
+			answer, err := auth.Verify(c.Options, nil)
+			g.must(err)
+			if _, err := gate.FinishVerifyPasskey(ctx, place, in.Session.ID, c.ID, answer); err != nil {
+				t.Errorf("the key: %v", err)
+			}
+		})
+	}
+	t.Run("with a handle", func(t *testing.T) {
+		g := newGateway(t)
+		g.mustLoad(g.text("require on", "mfa\n\trespond ok"))
+		auth, _ := elsewhereKey(t, "http://"+g.host, "alice")
+		key := auth.Keys()[0]
+		point, err := key.Private.Public().(*ecdsa.PublicKey).Bytes()
+		g.must(err)
+		cose := append([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, point[1:33]...)
+		cose = append(append(cose, 0x22, 0x58, 32), point[33:]...)
+		b64 := base64.RawURLEncoding.EncodeToString
+		file := filepath.Join(g.dir, "people.jsonl")
+		g.must(os.WriteFile(file, fmt.Appendf(nil, `{"v":1,"name":"alice","password_hash":%q,"handle":%q,"passkeys":[{"id":%q,"public_key":%q,"rp_id":"localhost"}]}`,
+			movedHash, b64(key.UserHandle), b64(key.ID), b64(cose)), 0o600))
+		g.importing(t, 0, "jsonl", file, "--yes")
+		gate, place, ctx := g.generation().gate, g.place(), t.Context()
+		c, err := gate.BeginPasskeySignIn(ctx, place)
+		g.must(err)
+		answer, err := auth.Verify(c.Options, nil)
+		g.must(err)
+		out, err := gate.FinishPasskeySignIn(ctx, place, c.ID, answer)
+		g.must(err)
+		if out.Subject == nil || out.Subject.Name != "alice" {
+			t.Errorf("signed in as %+v", out.Subject)
+		}
+	})
 }

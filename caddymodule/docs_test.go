@@ -156,7 +156,7 @@ func TestDocs_NameEveryOption(t *testing.T) {
 	}
 	text := string(raw)
 	renamed := map[string]string{"senders": "sender", "organizations": "organization", "match": "mfa [MATCHER]"}
-	for _, module := range []any{caddymodule.App{}, caddymodule.Organization{}, caddymodule.Local{}, caddymodule.SMS{}, caddymodule.Session{}, caddymodule.Brand{}, caddymodule.BadgerStore{}, caddymodule.Handler{}} {
+	for _, module := range []any{caddymodule.App{}, caddymodule.Organization{}, caddymodule.Local{}, caddymodule.SMS{}, caddymodule.Session{}, caddymodule.Brand{}, caddymodule.BadgerStore{}, caddymodule.PostgresStore{}, caddymodule.Handler{}} {
 		kind := reflect.TypeOf(module)
 		for i := range kind.NumField() {
 			option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")

@@ -24,7 +24,9 @@ const (
 )
 
 // keysTeller is a store of several nodes, which tells when another one has changed the keys.
-type keysTeller interface{ OnKeysChange(func()) }
+type keysTeller interface {
+	OnKeysChange(fn func()) (remove func())
+}
 
 // keyring are the keys of an open store, and what carries their rotation on.
 type keyring struct {

@@ -107,6 +107,7 @@ func (a *App) metricCollectors() []prometheus.Collector {
 			return float64(refused)
 		}),
 		newUsersCollector(a.coverage),
+		newDatabaseCollector(a.databaseStats),
 	)
 }
 

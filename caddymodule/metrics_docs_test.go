@@ -300,7 +300,9 @@ func checkExpr(expr string, registered map[string][]string) ([]string, error) {
 				}
 			}
 			labels, ok := registered[name]
-			if !ok || strings.HasSuffix(name, "_seconds") != (part != "") {
+			// A gauge of seconds is an offset; the others are histograms.
+			histogram := strings.HasSuffix(name, "_seconds") && !strings.HasSuffix(name, "_offset_seconds")
+			if !ok || histogram != (part != "") {
 				return nil, fmt.Errorf("%s: there is no such metric", token)
 			}
 			// A counter as it is says nothing, and the rate of a gauge nothing either.

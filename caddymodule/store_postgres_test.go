@@ -77,6 +77,25 @@ func TestPostgres_Serves(t *testing.T) {
 		t.Errorf("health: %d %s", resp.StatusCode, body)
 	}
 
+	// The first comparison of the clocks is under way.
+	waitLong(t, "the metrics", func() bool {
+		resp, err := http.Get("http://" + g.admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		all, _ := io.ReadAll(resp.Body)
+		for _, want := range []string{
+			"secondgate_database_in_step 1\n", "secondgate_database_connections{state=\"most\"} 16\n", "secondgate_database_connection_waits_total ",
+			"secondgate_database_schema_version 1\n", "secondgate_database_clock_offset_seconds ",
+		} {
+			if !strings.Contains(string(all), want) {
+				return false
+			}
+		}
+		return true
+	})
+
 	// A reload with the same address shares the store; with another number of connections
 	// it is opened anew, and sessions go on all the same.
 	first := g.generation().pooled.store

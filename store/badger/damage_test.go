@@ -578,6 +578,76 @@ func TestStore_AC195_RejectsRowsThatWereMoved(t *testing.T) {
 	refused("a counter, counted", s.UpdateAttempts(ctx, []string{"alice"}, func([]mfa.Attempts) error { t.Error("changed"); return nil }))
 }
 
+// AC-195: a thief who can write the disk, and has no key, makes a row say what they want: as
+// plain text, or sealed with keys of their own under the name of ours.
+func TestStore_AC195_RejectsRowsThatWereEdited(t *testing.T) {
+	s := openAt(t, newOptions(t))
+	fill(t, s)
+	alice, bob := user(1), user(2)
+	for i, u := range []*mfa.User{alice, bob} {
+		ok(t, s.UpdateUser(ctx, u.ID, func(u *mfa.User) error {
+			u.Credentials = append(u.Credentials,
+				mfa.Credential{ID: "passkey", Kind: mfa.Passkey, Data: mfa.Secret(fmt.Sprint("public key ", i))},
+				mfa.Credential{ID: mfa.BackupCodesID, Kind: mfa.BackupCode, Data: mfa.Secret(fmt.Sprint("hashes ", i)), Left: 10})
+			return nil
+		}))
+	}
+	ok(t, s.CreateSession(ctx, &mfa.Session{ID: "sa", User: alice.ID, Complete: true, Expires: time.Now().Add(time.Hour)}))
+	edited := func(change func(a, b *mfa.User)) *mfa.User {
+		t.Helper()
+		a, err := s.User(ctx, alice.ID)
+		ok(t, err)
+		b, err := s.User(ctx, bob.ID)
+		ok(t, err)
+		change(a, b)
+		return a
+	}
+	readAlice := func() error { _, err := s.User(ctx, alice.ID); return err }
+	thief := store.NewCodec(newKeys(t))
+	for what, c := range map[string]struct {
+		row  row
+		says any
+		read func() error
+	}{
+		"the TOTP secrets of two people swapped": {userRow(alice.ID), edited(func(a, b *mfa.User) { a.Credentials[0].Data = b.Credentials[0].Data }), readAlice},
+		"the public key of a passkey replaced":   {userRow(alice.ID), edited(func(a, _ *mfa.User) { a.Credentials[1].Data = mfa.Secret("the thief's") }), readAlice},
+		"another's backup codes":                 {userRow(alice.ID), edited(func(a, b *mfa.User) { a.Credentials[2].Data = b.Credentials[2].Data }), readAlice},
+		"failures set to 0":                      {attemptsRow("alice"), mfa.Attempts{}, func() error { _, err := s.Attempts(ctx, "alice"); return err }},
+		"a session given to another": {sessionRow("sa"), store.Session{Session: mfa.Session{ID: "sa", User: bob.ID, Complete: true, Expires: time.Now().Add(time.Hour)}},
+			func() error { _, err := s.Session(ctx, "sa"); return err }},
+	} {
+		var before []byte
+		ok(t, s.view(ctx, func(txn *badger.Txn) error {
+			item, err := txn.Get(c.row.key())
+			if err == nil {
+				before, err = item.ValueCopy(nil)
+			}
+			return err
+		}))
+		write := func(record []byte) {
+			t.Helper()
+			ok(t, s.db.Update(func(txn *badger.Txn) error { return txn.Set(c.row.key(), record) }))
+		}
+		plain, err := json.Marshal(c.says)
+		ok(t, err)
+		sealed := thief.Seal(c.row.table, c.row.id, plain)
+		named := append(append([]byte{}, before[:6]...), sealed[6:]...) // with the name of our key
+		for how, record := range map[string][]byte{
+			"in plain text": plain, "in plain text behind a version": append([]byte{store.Version}, plain...),
+			"sealed with other keys": sealed, "sealed with other keys under the name of ours": named, "nothing": {},
+		} {
+			write(record)
+			if err := c.read(); !errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrNewer) || errors.Is(err, mfa.ErrNotFound) {
+				t.Errorf("%s, %s: %v, want it refused", what, how, err)
+			}
+		}
+		write(before)
+		if err := c.read(); err != nil {
+			t.Errorf("%s, put back: %v", what, err)
+		}
+	}
+}
+
 // The disk shows nothing that is worth stealing.
 func TestStore_secretsAreNotOnTheDisk(t *testing.T) {
 	keys, err := seal.NewKeys()

@@ -363,11 +363,10 @@ func (s *Store) EndUserSessions(ctx context.Context, user mfa.UserID, keep mfa.S
 	if err == nil {
 		return nil
 	}
-	// Here they are looked up anew, and refused where that cannot be done either (AC-191).
-	s.announce(user)
 	// Not with the request's own time, which may be what ran out.
 	left, readErr := s.UserSessions(context.WithoutCancel(ctx), user)
-	// Where they cannot be read either, none of them goes on from a cache.
+	// They are looked up anew, and where they cannot be read either, none of them goes on
+	// from a cache (AC-191).
 	defer s.db.told.users.now(string(user))
 	if readErr != nil {
 		return err

@@ -19,7 +19,9 @@ type Store struct {
 	codec  store.Codec
 	locks  *locks
 	doomed doomed
-	recent recent
+
+	compared comparison // of the clocks
+	recent   recent
 
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
@@ -54,6 +56,7 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 	d.feed.start()
 	s.work.Go(s.retryDoomed)
 	s.work.Go(s.keepTidy)
+	s.work.Go(s.compareClocks)
 	return s, nil
 }
 

@@ -65,7 +65,7 @@ func adapts(t *testing.T, file string) string {
 		t.Errorf("%s: %v\n%s", file, err, out)
 	}
 	for _, line := range strings.Split(out, "\n") {
-		if strings.Contains(line, `"level":"warn"`) {
+		if strings.Contains(line, `"level":"warn"`) && !strings.Contains(line, "is not formatted") {
 			t.Errorf("%s: %s", file, line)
 		}
 	}

@@ -50,7 +50,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 		domain {{ . }}
 		{{- end }}
 		{{- with .Values.mfa }}
-		{{- . | trim | nindent 2 }}
+		{{- range splitList "\n" (trim .) }}
+		{{ . }}
+		{{- end }}
 		{{- end }}
 	}
 }
