@@ -126,7 +126,10 @@ func TestImport_Authelia(t *testing.T) {
 			g.must(os.WriteFile(keys, []byte(export), 0o600))
 			files := []string{"authelia", movedFile("authelia-users.yml"), movedFile("authelia-totp.yml"), keys}
 			if !running {
+				// Caddy keeps its admin endpoint over a stop; a configuration without one ends it.
+				g.mustLoad(strings.Replace(text, "admin "+g.admin, "admin off", 1))
 				g.must(caddy.Stop())
+				g.must(os.WriteFile(g.file, []byte(text), 0o600))
 			}
 
 			out, _ := g.importing(t, exitFailed, append(files, "--dry-run")...)
@@ -151,7 +154,7 @@ func TestImport_Authelia(t *testing.T) {
 				t.Errorf("without --yes: %s", out)
 			}
 			_, report := g.importing(t, 0, append(files, "--yes", "--json", "--accept-losses")...)
-			if c := report.Counts; c.New != 5 || c.Refused != 1 || c.Lost != 5 || c.Here != 0 {
+			if c := report.Counts; c.New != 5 || c.Refused != 1 || c.Lost != 4 || c.Here != 0 {
 				t.Errorf("counts: %+v", c)
 			}
 			_, report = g.importing(t, exitFailed, append(files, "--yes", "--json")...)
@@ -161,7 +164,13 @@ func TestImport_Authelia(t *testing.T) {
 			if list := g.run(t, 0, "users", "list"); strings.Count(list, "\n") != 6 {
 				t.Errorf("the list:\n%s", list)
 			}
-			record := g.run(t, 0, "audit", "list", "--event", "admin")
+			// The events of the accounts are kept a moment after the batch.
+			record := ""
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				if record = g.run(t, 0, "audit", "list", "--event", "admin"); strings.Count(record, "import from authelia") == 5 {
+					break
+				}
+			}
 			if strings.Count(record, "import 5 people from authelia") != 1 || strings.Count(record, "import from authelia") != 5 || strings.Contains(record, "$6$") {
 				t.Errorf("the record:\n%s", record)
 			}

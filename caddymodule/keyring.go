@@ -11,6 +11,7 @@ import (
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/session"
 	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/postgres"
 )
 
 const (
@@ -112,4 +113,10 @@ func derivedKeys(ks *seal.Keyset, purpose string) []session.Key {
 const (
 	forTokens     = "session token"
 	forAssertions = "assertion"
+)
+
+// A store of several nodes that were none for the keyring would not wait for the others.
+var (
+	_ keysTeller     = (*postgres.Store)(nil)
+	_ store.Resealer = (*postgres.Store)(nil)
 )

@@ -30,6 +30,9 @@ func TestPlans(t *testing.T) {
 	// Reading the whole of a small table is no mistake.
 	users := min(max(*scale, 30_000), 100_000)
 	fillDatabase(t, server, c, dir, users)
+	// What people leave behind who sign in: nobody reads these.
+	query(t, server.URL(databaseOf(users)), `INSERT INTO challenges SELECT md5(i::text), 'p', now(), NULL, now() + interval '1 day', '' FROM generate_series(1, 30000) i`)
+	query(t, server.URL(databaseOf(users)), `INSERT INTO attempts SELECT md5(i::text), 1, NULL, now() + interval '1 day', '' FROM generate_series(1, 30000) i`)
 	for _, statistics := range []string{"none", "analyzed"} {
 		if statistics == "analyzed" {
 			query(t, server.URL(databaseOf(users)), "ANALYZE")

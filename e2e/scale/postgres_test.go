@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/secondgate/secondgate/internal/pgtest"
-	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/store/postgres"
 )
 
@@ -118,7 +117,7 @@ func settle(t testing.TB, server *pgtest.Server) {
 	server.Exec(t, "CHECKPOINT")
 }
 
-// openDatabase opens the store of that folder, which holds its keys and its address.
+// openDatabase opens the store of that folder, which has its keys and its address in it.
 func openDatabase(t testing.TB, where string) *postgres.Store {
 	t.Helper()
 	url, err := os.ReadFile(filepath.Join(where, "url"))
@@ -128,13 +127,6 @@ func openDatabase(t testing.TB, where string) *postgres.Store {
 	s, err := db.Open(keysOf(t, where))
 	ok(t, err)
 	return s
-}
-
-func keysOf(t testing.TB, where string) *seal.Keyset {
-	t.Helper()
-	keys, err := seal.OpenOrCreateKeys(t.Context(), seal.FileVault(filepath.Join(where, "keys")), nil)
-	ok(t, err)
-	return keys
 }
 
 // query runs one statement beside the store, and returns the rows as text.

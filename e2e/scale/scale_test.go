@@ -90,9 +90,15 @@ func folder(t testing.TB) string {
 // options open the store in that folder, which has its keys beside it.
 func options(t testing.TB, dir string) badger.Options {
 	t.Helper()
+	return badger.Options{Dir: filepath.Join(dir, "store"), Keys: keysOf(t, dir)}
+}
+
+// keysOf returns the keys in that folder.
+func keysOf(t testing.TB, dir string) *seal.Keyset {
+	t.Helper()
 	keys, err := seal.OpenOrCreateKeys(context.Background(), seal.FileVault(filepath.Join(dir, "keys")), nil)
 	ok(t, err)
-	return badger.Options{Dir: filepath.Join(dir, "store"), Keys: keys}
+	return keys
 }
 
 // filled returns the folder of a store with that many users. It is made on a memory file

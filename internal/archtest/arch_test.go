@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",
 	},
 
+	"moving":       {"mfa", "go.yaml.in/yaml/v3"},
 	"doctor":       {"docs/proxies", "guard"},
 	"docs/proxies": {},
 	"forwardauth":  {"guard", "internal/web", "mfa", "session"},
@@ -57,7 +58,6 @@ var allowed = map[string][]string{
 	"identity/proxied": {"mfa"},
 	"identity/local":   {"internal/oldhash", "internal/seal", "mfa", "golang.org/x/text"},
 
-	"moving":          {"internal/oldhash", "mfa", "go.yaml.in/yaml/v3"},
 	"store":           {"internal/seal", "mfa"},
 	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
 	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},

@@ -289,3 +289,20 @@ func TestStore_refusesIDsThatAreNotText(t *testing.T) {
 		must(t, s.EndUserSessions(ctx, mfa.UserID(id), ""))
 	}
 }
+
+// A session that cannot be read any more, and whose end is owed, does not keep the ends of
+// others from being written (AC-191).
+func TestStore_aDamagedSessionHoldsUpNoOther(t *testing.T) {
+	s, o := full(t)
+	changed(t, o.URL, 1, `UPDATE sessions SET record = '\x00' WHERE id = 's-alice'`)
+	wantErr(t, s.EndSession(ctx, "s-alice"), store.ErrDamaged)
+	for range 8 { // the order is not ours
+		s.doomed.add("s-bob", "id-bob")
+		s.endDoomed(ctx)
+		if s.doomed.has("s-bob") {
+			t.Fatal("another session's end is not written")
+		}
+	}
+	_, err := s.Session(ctx, "s-alice")
+	wantErr(t, err, mfa.ErrNotFound)
+}

@@ -29,8 +29,10 @@ func (s *Store) OnOrganizationChange(fn func()) (remove func()) {
 
 // OnKeysChange registers a function that is called, some time after each change of the key
 // set on this node or another one, by a goroutine of its own: what Vault reads then is the
-// newest.
-func (s *Store) OnKeysChange(fn func()) { s.db.told.keys.add(func(string) { fn() }) }
+// newest. The function returned takes it away again.
+func (s *Store) OnKeysChange(fn func()) (remove func()) {
+	return s.db.told.keys.add(func(string) { fn() })
+}
 
 func newTold(logger *slog.Logger) *told {
 	return &told{listeners{log: logger}, listeners{log: logger}, listeners{log: logger}}

@@ -201,7 +201,4 @@ func (s *Store) KeepResealProgress(ctx context.Context, p store.ResealProgress) 
 	})
 }
 
-// OnKeysChange registers a function that is called when the keys may have changed.
-func (s *Store) OnKeysChange(fn func()) (remove func()) { return s.db.OnKeysChange(fn) }
-
 var _ store.Resealer = (*Store)(nil)
