@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/mfa"
@@ -25,12 +28,28 @@ func (c *cluster) openStore() mfa.Store {
 	}
 	master, err := seal.ParseMaster(c.master)
 	must(err)
-	db, err := postgres.Connect(ctx, postgres.Options{URL: c.db.URL("postgres"), MaxConns: 4, Now: c.front.now})
+	db, err := postgres.Connect(ctx, postgres.Options{URL: c.db.URL("gate"), MaxConns: 4, Now: c.front.now})
 	must(err)
 	keys, err := seal.OpenKeys(ctx, db.Vault(), master)
 	must(err)
 	s, err := db.Open(keys)
 	must(err)
-	c.t.Cleanup(func() { _ = s.Close() })
+	c.closeStore = sync.OnceFunc(func() { _ = s.Close() })
+	c.t.Cleanup(c.closeStore)
 	return s
+}
+
+// exec runs one statement in a database of the server, by no line that is broken.
+func (c *cluster) exec(database, statement string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	db, err := pgx.Connect(ctx, c.db.URL(database))
+	if err == nil {
+		defer func() { _ = db.Close(ctx) }()
+		_, err = db.Exec(ctx, statement)
+	}
+	if err != nil {
+		c.t.Fatalf("%s: %v", statement, err)
+	}
 }
