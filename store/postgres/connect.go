@@ -165,6 +165,9 @@ func (d *DB) prepare(ctx context.Context) error {
 	if err := d.install(short); err != nil {
 		return err
 	}
+	if err := d.complete(short); err != nil {
+		return err
+	}
 	// Before anything is read that could change meanwhile.
 	d.told = newTold(d.log)
 	var err error
