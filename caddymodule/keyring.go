@@ -44,6 +44,7 @@ type keyring struct {
 // until close.
 func newKeyring(opened openStore, keys *seal.Keyset, logger *slog.Logger) *keyring {
 	k := &keyring{Keyset: keys, stop: func() {}}
+	opened = unmeasured(opened)
 	if resealer, ok := opened.(store.Resealer); ok {
 		cfg := store.Rotation{
 			Keys: keys, Store: resealer, Locks: opened, Logger: logger, Now: clock.Now,
