@@ -16,6 +16,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
+	"github.com/secondgate/secondgate/internal/durable"
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/store"
@@ -215,7 +216,7 @@ func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(s.dir))
+	return durable.SyncFolder(filepath.Dir(s.dir))
 }
 
 func (s *Store) tryOpen() error {
