@@ -88,8 +88,8 @@ type Store struct {
 	now        func() time.Time
 	space      *space
 	doomed     doomed
-	locks      *locks
-	exclusive  *locks // of Exclusively
+	locks      *store.Stripes
+	exclusive  *store.Stripes // of Exclusively
 	keepEvents time.Duration
 	appending  chan struct{} // holds whoever appends events
 	verifyWait time.Duration
@@ -143,11 +143,11 @@ func open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, markerPath: o.Marker, codec: store.NewCodec(o.Keys), log: o.Logger, now: o.Now,
-		space: newSpace(dir, o.MinFree), locks: newLocks(), exclusive: newLocks(), keepEvents: o.KeepEvents,
+		space: newSpace(dir, o.MinFree), locks: store.NewStripes(), exclusive: store.NewStripes(), keepEvents: o.KeepEvents,
 		fill: o.Fill, appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
 	}
 	if s.keepEvents == 0 {
-		s.keepEvents = defaultKeepEvents
+		s.keepEvents = store.DefaultKeepEvents
 	}
 	if s.verifyWait == 0 {
 		s.verifyWait = 150 * time.Millisecond
