@@ -75,7 +75,7 @@ func (s *Store) Exclusively(ctx context.Context, name string, work func(context.
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	default:
-		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
+		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrInTurn)
 	}
 	defer unlock()
 	return work(ctx)
