@@ -2,7 +2,6 @@ package pages
 
 import (
 	"errors"
-	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -103,19 +102,8 @@ func New(cfg Config) (*Pages, error) {
 	if p.logger = cfg.Logger; p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
 	}
-	colours, err := parseBrand(cfg.Brand)
-	if err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
-	}
-	if p.words, err = texts(); err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
-	}
-	if p.assets, err = loadAssets(cfg.Brand, colours); err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
-	}
-	p.brand = newBrand(cfg.Brand, p.assets)
-	if p.sheets, err = sheets(); err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
+	if err := p.dress(cfg.Brand); err != nil {
+		return nil, err
 	}
 	p.routes = map[string]route{
 		"":                        {get: p.serveStart},
