@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 		"api", "doctor", "forwardauth", "guard", "identity/ldap", "identity/local", "identity/oidc", "identity/proxied", "internal/clock", "internal/related",
 		"internal/seal", "internal/web", "mfa", "mfa/factor/backupcode", "moving",
 		"mfa/factor/otpcode", "mfa/factor/passkey", "mfa/factor/totp", "pages", "sender", "sender/log", "sender/smtp",
-		"sender/twilio", "sender/webhook", "session", "store", "store/badger", "store/postgres",
+		"sender/twilio", "sender/webhook", "session", "store", "store/archive", "store/badger", "store/postgres", "store/transfer",
 		"github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
 		"go.opentelemetry.io/otel", "go.uber.org/zap",
 		"golang.org/x/net/publicsuffix", "golang.org/x/term",

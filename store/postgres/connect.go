@@ -46,6 +46,13 @@ type Options struct {
 	// KeepEvents is how long events are kept; 0: 90 days. An event that is older is not
 	// returned any more, and is removed within the hour.
 	KeepEvents time.Duration
+	// Still has nothing removed of itself: what is read for a copy is to be there when the
+	// copy is compared.
+	Still bool
+	// Fill opens the database for a copy of what it says in words: one that nobody opened
+	// before, or one in which the same copy was begun. Anything else is store.ErrNotEmpty
+	// or store.ErrFilling.
+	Fill string
 	// Node begins the name of this gateway in the rows by which gateways tell each other what
 	// they changed; the rest of it is random.
 	Node string

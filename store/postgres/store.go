@@ -55,7 +55,9 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 	}
 	d.feed.start()
 	s.work.Go(s.retryDoomed)
-	s.work.Go(s.keepTidy)
+	if !d.o.Still && d.o.Fill == "" {
+		s.work.Go(s.keepTidy)
+	}
 	s.work.Go(s.compareClocks)
 	return s, nil
 }
@@ -126,6 +128,9 @@ func (s *Store) prove(ctx context.Context) error {
 		return err
 	case c.Installation != s.db.installation:
 		return fmt.Errorf("the installation was changed: %w", store.ErrDamaged)
+	}
+	if err := s.checkFilling(records[metaFilling]); err != nil {
+		return err
 	}
 	var index indexMeta
 	if err := s.codec.Decode(records[metaIndex], store.Meta, metaIndex, &index); err != nil {
@@ -199,6 +204,12 @@ func (s *Store) first(ctx context.Context) error {
 		})
 		if err != nil || !won {
 			return err
+		}
+		if from := s.db.o.Fill; from != "" {
+			rows = append(rows, struct {
+				name string
+				v    any
+			}{metaFilling, store.Filling{From: from, Since: s.db.now().UTC()}})
 		}
 		for _, r := range rows[1:] {
 			record, err := s.codec.Encode(store.Meta, r.name, r.v)
