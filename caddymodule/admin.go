@@ -28,6 +28,7 @@ const maxAdminBody = 64 << 10
 // adminAPI carries administrators' commands out in the running gateway:
 //
 //	POST /mfa/OPERATION with an adminRequest, answered by an adminAnswer
+//	POST /mfa/backup, answered by a backup; see partWriter
 //
 // Names stand in the body and not in the address, because Caddy logs addresses.
 type adminAPI struct{}
@@ -80,7 +81,12 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	d.at = func(address string) (*mfa.AccessQuery, error) { return app.gatesAt(v.guard, address) }
 	d.rotation = v.pooled.store.keys.rotation
 	d.doctor = func(p doctor.Proxy) *doctor.Report { return app.examine(v.generation, nil, p) }
-	out, err := d.perform(r.Context(), strings.TrimPrefix(r.URL.Path, adminBase), in)
+	op := strings.TrimPrefix(r.URL.Path, adminBase)
+	if op == opBackup {
+		d.copied = copied{kindOf(app.store), v.pooled.store.store, v.pooled.store.keys.Keyset}
+		return serveBackup(w, r, d)
+	}
+	out, err := d.perform(r.Context(), op, in)
 	if err != nil {
 		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 	}

@@ -62,7 +62,8 @@ func addCommands(root *cobra.Command) {
 	root.PersistentFlags().StringVar(&f.address, "address", "", "Address of the admin endpoint, where it is not the one in the configuration")
 	root.PersistentFlags().BoolVar(&f.json, "json", false, "Answer in JSON, for programs")
 	root.AddCommand(f.setupLinkCommand(), f.usersCommand(), f.orgsCommand(), f.policyCommand(), f.coverageCommand(), f.forecastCommand(), f.campaignsCommand(),
-		f.keysCommand(), f.auditCommand(), f.explainCommand(), f.importCommand(), f.doctorCommand(), f.healthCommand(), demoCommand())
+		f.keysCommand(), f.auditCommand(), f.explainCommand(), f.importCommand(), f.backupCommand(), f.restoreCommand(), f.migrateCommand(), f.doctorCommand(),
+		f.healthCommand(), demoCommand())
 }
 
 func (f *flags) setupLinkCommand() *cobra.Command {

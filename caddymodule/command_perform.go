@@ -176,28 +176,21 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 // openDesk opens the store for operations while no gateway has it open, and says where it
 // is. close has to be called; before it has returned nil, nothing is sure to be kept.
 func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place string, closeStore func() error, err error) {
-	app := new(App)
-	if cfg.Apps.MFA != nil {
-		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
-			return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
-		}
+	app, end, err := alone(ctx, cfg)
+	if err != nil {
+		return desk{}, "", nil, err
 	}
-	app.alone = true
-	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
 	defer func() {
 		if err != nil {
-			cancel()
+			end()
 		}
 	}()
-	if err := app.Provision(cctx); err != nil {
-		return desk{}, "", nil, fmt.Errorf("reading the configuration of mfa: %w", err)
-	}
 	if made, err := app.store.exists(ctx); err != nil {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and the store cannot be looked at: %v", why, err)}
 	} else if !made {
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v, and there is no store yet (%s): start the gateway once, or name its configuration with --config", why, app.store.place())}
 	}
-	opened, keys, err := app.store.open(ctx, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	opened, keys, err := app.store.open(ctx, toStderr())
 	switch {
 	case errors.Is(err, badger.ErrInUse):
 		return desk{}, "", nil, &commandError{exitUnreachable, fmt.Sprintf("%v; %v. If a gateway is running, switch its admin endpoint on or name it with --address; otherwise stop whatever holds the store", why, err)}
@@ -216,7 +209,7 @@ func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place
 		return desk{}, "", nil, errors.Join(err, recorder.Close(ctx), opened.Close())
 	}
 	closeStore = func() error {
-		defer cancel()
+		defer end()
 		err := recorder.Close(ctx)
 		policies.Close()
 		if closeErr := opened.Close(); closeErr != nil {
@@ -225,6 +218,7 @@ func openDesk(ctx context.Context, cfg *gatewayConfig, why error) (d desk, place
 		return err
 	}
 	d = newDesk(gate, policies, cfg.sites(app))
+	d.copied = copied{kindOf(app.store), opened, keys}
 	ring := newKeyring(opened, keys, slog.New(slog.DiscardHandler))
 	ring.lives(app.absolute())
 	d.rotation, d.told = ring.rotation, func(*store.RotationStatus) {}

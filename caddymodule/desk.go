@@ -26,6 +26,8 @@ type desk struct {
 	sites    sites
 	// at says what stands at an address; nil: only a running gateway knows.
 	at mfa.Gates
+	// copied is what a backup is made of.
+	copied copied
 	// doctor examines the configuration; nil: only a running gateway can.
 	doctor func(doctor.Proxy) *doctor.Report
 	// rotation is that of the gateway's own keys; nil: the store has none.
@@ -351,7 +353,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, mfa.ErrNotFound), errors.Is(err, errOperation):
 		return http.StatusNotFound
-	case errors.Is(err, mfa.ErrNameTaken), errors.Is(err, mfa.ErrLastAdministrator), errors.As(err, &lockout):
+	case errors.Is(err, mfa.ErrNameTaken), errors.Is(err, mfa.ErrLastAdministrator), errors.Is(err, mfa.ErrBackup), errors.As(err, &lockout):
 		return http.StatusConflict
 	case errors.Is(err, mfa.ErrName), errors.Is(err, mfa.ErrNotAllowed), errors.Is(err, errFactor), errors.Is(err, errLimit),
 		errors.Is(err, errURL), errors.Is(err, errNoHost), errors.Is(err, errOtherHost), errors.Is(err, errRoutes), errors.Is(err, mfa.ErrLimit), errors.Is(err, mfa.ErrRole), errors.Is(err, mfa.ErrSelf),

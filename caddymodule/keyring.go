@@ -11,6 +11,7 @@ import (
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/session"
 	"github.com/secondgate/secondgate/store"
+	"github.com/secondgate/secondgate/store/postgres"
 )
 
 const (
@@ -32,15 +33,18 @@ type keysTeller interface {
 type keyring struct {
 	*seal.Keyset
 	rotation *store.Rotation // nil: the store cannot seal its records anew
-	longest  atomic.Int64    // the longest life of a token that there was, in nanoseconds
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	// newer looks whether another node has changed the keys; nil: there is none.
+	newer   func(context.Context) error
+	longest atomic.Int64 // the longest life of a token that there was, in nanoseconds
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // newKeyring returns the keyring of a store that was just opened. run carries rotations on
 // until close.
 func newKeyring(opened openStore, keys *seal.Keyset, logger *slog.Logger) *keyring {
 	k := &keyring{Keyset: keys, stop: func() {}}
+	opened = unmeasured(opened)
 	if resealer, ok := opened.(store.Resealer); ok {
 		cfg := store.Rotation{
 			Keys: keys, Store: resealer, Locks: opened, Logger: logger, Now: clock.Now,
@@ -52,6 +56,7 @@ func newKeyring(opened openStore, keys *seal.Keyset, logger *slog.Logger) *keyri
 		}
 		k.rotation = store.NewRotation(cfg)
 		if shared {
+			k.newer = keys.Refresh
 			teller.OnKeysChange(k.rotation.Wake)
 		}
 	}
@@ -112,4 +117,10 @@ func derivedKeys(ks *seal.Keyset, purpose string) []session.Key {
 const (
 	forTokens     = "session token"
 	forAssertions = "assertion"
+)
+
+// A store of several nodes that were none for the keyring would not wait for the others.
+var (
+	_ keysTeller     = (*postgres.Store)(nil)
+	_ store.Resealer = (*postgres.Store)(nil)
 )

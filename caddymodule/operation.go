@@ -98,6 +98,7 @@ type adminAnswer struct {
 
 	Moved []mfa.Moved `json:"moved,omitzero"` // in the order of the people
 
+	Backup *backupInfo    `json:"backup,omitempty"`
 	Doctor *doctor.Report `json:"doctor,omitempty"`
 	Probes []string       `json:"probes,omitempty"` // secrets, each good once
 	Facts  *guard.Facts   `json:"facts,omitempty"`  // of a probe; none: it was not seen
@@ -172,4 +173,5 @@ const (
 	opDoctor         = "doctor"
 	opProbe          = "doctor/probe"
 	opProbed         = "doctor/probed"
+	opBackup         = "backup"
 )

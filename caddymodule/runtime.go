@@ -127,7 +127,7 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 		ps.keys.lives(key.absolute)
 		m, err := session.New(session.Config{
 			Store: ps.store, Keys: derivedKeys(ps.keys.Keyset, forTokens), Issuer: "secondgate",
-			Idle: key.idle, Absolute: key.absolute, Now: clock.Now,
+			Idle: key.idle, Absolute: key.absolute, Now: clock.Now, Newer: ps.keys.newer,
 		})
 		if err != nil {
 			_, closeErr := pool.Delete(key.place)
@@ -295,7 +295,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	var g *generation
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
-		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
+		Brand:          a.pageBrand(),
 		LinkOrigin:     a.letterOrigin(),
 		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
 		Apps:           a.linkOrigins(),

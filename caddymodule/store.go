@@ -191,7 +191,15 @@ func (s *BadgerStore) open(ctx context.Context, logger *slog.Logger) (openStore,
 	if errors.Is(markErr, fs.ErrNotExist) && storeErr == nil {
 		logger.Warn("the marker of the store is missing and is made anew: that a part of the store is lost, or an old copy was restored, cannot be told this time", "marker", s.marker())
 	}
-	opened, err := badger.Open(badger.Options{
+	opened, err := badger.Open(s.options(keys, logger))
+	if err != nil {
+		return nil, nil, err // it says what it was doing
+	}
+	return opened, keys, nil
+}
+
+func (s *BadgerStore) options(keys *seal.Keyset, logger *slog.Logger) badger.Options {
+	return badger.Options{
 		Dir:    s.dir,
 		Marker: s.marker(),
 		Keys:   keys,
@@ -199,11 +207,7 @@ func (s *BadgerStore) open(ctx context.Context, logger *slog.Logger) (openStore,
 		Now:    clock.Now,
 
 		KeepEvents: time.Duration(s.KeepEvents),
-	})
-	if err != nil {
-		return nil, nil, err // it says what it was doing
 	}
-	return opened, keys, nil
 }
 
 // loadKeys reads the keys of a store, or makes them for a store that is new.

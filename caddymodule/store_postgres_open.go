@@ -29,21 +29,33 @@ func (s *PostgresStore) away(err error) bool { return postgres.Away(err) }
 // open connects to the database, makes its tables or brings them up to date, reads the
 // keys that lie in it with the master key, and proves that they open what is there.
 func (s *PostgresStore) open(ctx context.Context, logger *slog.Logger) (openStore, *seal.Keyset, error) {
-	if err := os.MkdirAll(filepath.Dir(s.marker), 0o700); err != nil {
-		return nil, nil, fmt.Errorf("making the directory of the marker: %w", err)
-	}
-	db, err := postgres.Connect(ctx, postgres.Options{
+	return s.openWith(ctx, s.options(logger))
+}
+
+func (s *PostgresStore) options(logger *slog.Logger) postgres.Options {
+	return postgres.Options{
 		URL:        s.url,
 		MaxConns:   s.MaxConns,
 		Marker:     s.marker,
 		Logger:     logger,
 		Now:        clock.Now,
 		KeepEvents: time.Duration(s.KeepEvents),
-	})
-	if err != nil {
-		return nil, nil, err // it says what it was doing
 	}
-	keys, err := s.keys(ctx, db, logger)
+}
+
+func (s *PostgresStore) connect(ctx context.Context, o postgres.Options) (*postgres.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(s.marker), 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of the marker: %w", err)
+	}
+	return postgres.Connect(ctx, o) // it says what it was doing
+}
+
+func (s *PostgresStore) openWith(ctx context.Context, o postgres.Options) (openStore, *seal.Keyset, error) {
+	db, err := s.connect(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := s.keys(ctx, db, o.Logger)
 	if err != nil {
 		db.Close()
 		return nil, nil, fmt.Errorf("opening the keys in the database %s: %w", s.address, err)

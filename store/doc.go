@@ -12,6 +12,7 @@
 // And a Recorder, which writes events to a store without anybody waiting for it.
 //
 // Where records are kept, and how they are found, is for the packages below:
-// package badger for one machine. Package storetest is the suite that shows that
-// a store keeps its promises; the promises themselves stand in package mfa.
+// package badger for one machine, package postgres for several gateways. Package
+// storetest is the suite that shows that a store keeps its promises; the promises
+// themselves stand in package mfa.
 package store

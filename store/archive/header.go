@@ -50,6 +50,8 @@ type Header struct {
 	Store   string `json:"store"`
 	// Records is the version of the records in it (store.Version).
 	Records int `json:"records"`
+	// Rows is about how many rows there are, for who shows how far the reading is.
+	Rows int64 `json:"rows,omitempty"`
 	// Key is the ID of the key that sealed FileKey.
 	Key     string `json:"key"`
 	FileKey []byte `json:"file_key"`

@@ -24,8 +24,8 @@ type Writer struct {
 	frame  []byte
 }
 
-// NewWriter begins a backup: of Made, Program, Store and Keys of h it tells, the rest it
-// fills in itself.
+// NewWriter begins a backup: Made, Program, Store, Rows and Keys of h are the caller's, the
+// rest it fills in itself.
 func NewWriter(w io.Writer, keys *seal.Keyset, h Header) (*Writer, error) {
 	key, id := make([]byte, fileKey), make([]byte, 16)
 	// crypto/rand.Read ends the process rather than return bytes that are not random.

@@ -49,8 +49,10 @@ func (s *Store) EventsInOrder(ctx context.Context, from uint64, limit int) ([]mf
 			case err != nil:
 				return nil, fmt.Errorf("reading events: %w", err)
 			}
-			list = append(list, e)
-			from = e.Number + 1
+			from = uint64(rows[i].number) + 1 //nolint:gosec // not negative
+			if e.Number > 0 {                 // others are from before there was a chain
+				list = append(list, e)
+			}
 		}
 		if len(rows) < part {
 			break

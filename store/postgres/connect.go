@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/secondgate/secondgate/store"
 )
 
 // What keeps a database from being used. Damage is store.ErrDamaged, a newer schema or
@@ -46,14 +48,20 @@ type Options struct {
 	// KeepEvents is how long events are kept; 0: 90 days. An event that is older is not
 	// returned any more, and is removed within the hour.
 	KeepEvents time.Duration
+	// Still has nothing removed of itself: what is read for a copy is to be there when the
+	// copy is compared.
+	Still bool
+	// Fill opens the database for a copy of what it says in words: one that nobody opened
+	// before, or one in which the same copy was begun. Anything else is store.ErrNotEmpty
+	// or store.ErrFilling.
+	Fill string
 	// Node begins the name of this gateway in the rows by which gateways tell each other what
 	// they changed; the rest of it is random.
 	Node string
 }
 
 const (
-	defaultConns      = 16
-	defaultKeepEvents = 90 * 24 * time.Hour
+	defaultConns = 16
 	// connectTime is how long one connection may take to be made.
 	connectTime = 2 * time.Second
 	// startTime is how long Connect may take without migrations.
@@ -104,7 +112,7 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 		o.MaxConns = defaultConns
 	}
 	if o.KeepEvents == 0 {
-		o.KeepEvents = defaultKeepEvents
+		o.KeepEvents = store.DefaultKeepEvents
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -157,6 +165,9 @@ func (d *DB) prepare(ctx context.Context) error {
 	short, cancel = context.WithTimeout(ctx, startTime)
 	defer cancel()
 	if err := d.install(short); err != nil {
+		return err
+	}
+	if err := d.complete(short); err != nil {
 		return err
 	}
 	d.serves.Store(true)

@@ -12,7 +12,7 @@ import (
 // full returns a store with a row of everything.
 func full(t *testing.T) (*Store, Options) {
 	t.Helper()
-	o := newOptions(t)
+	o := withTables(t)
 	s := openAt(t, o, newKeys(t))
 	for _, name := range []string{"alice", "bob"} {
 		u := person(name)
@@ -216,7 +216,7 @@ func TestStore_findsChangedEvents(t *testing.T) {
 		"taken away":   {`DELETE FROM events WHERE number = 2`, mfa.ChainMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOptions(t)
+			o := withTables(t)
 			s := openAt(t, o, newKeys(t))
 			for range 3 {
 				must(t, s.AppendEvents(ctx, []mfa.Event{{At: time.Now(), Name: mfa.EventSignIn, User: "id-alice", Decision: "d"}}))
@@ -244,7 +244,7 @@ func TestStore_missingTablesAreErrors(t *testing.T) {
 
 // What the database cannot hold is refused when it is written, and nobody when it is read.
 func TestStore_refusesIDsThatAreNotText(t *testing.T) {
-	s := openAt(t, newOptions(t), newKeys(t))
+	s := openAt(t, withTables(t), newKeys(t))
 	for _, id := range []string{"a\xffb", "a\x00b", "\xed\xa0\x80"} {
 		u := person("alice")
 		u.ID = mfa.UserID(id)
@@ -288,4 +288,21 @@ func TestStore_refusesIDsThatAreNotText(t *testing.T) {
 		must(t, s.EndSession(ctx, mfa.SessionID(id)))
 		must(t, s.EndUserSessions(ctx, mfa.UserID(id), ""))
 	}
+}
+
+// A session that cannot be read any more, and whose end is owed, does not keep the ends of
+// others from being written (AC-191).
+func TestStore_aDamagedSessionHoldsUpNoOther(t *testing.T) {
+	s, o := full(t)
+	changed(t, o.URL, 1, `UPDATE sessions SET record = '\x00' WHERE id = 's-alice'`)
+	wantErr(t, s.EndSession(ctx, "s-alice"), store.ErrDamaged)
+	for range 8 { // the order is not ours
+		s.doomed.add("s-bob", "id-bob")
+		s.endDoomed(ctx)
+		if s.doomed.has("s-bob") {
+			t.Fatal("another session's end is not written")
+		}
+	}
+	_, err := s.Session(ctx, "s-alice")
+	wantErr(t, err, mfa.ErrNotFound)
 }

@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store"
 )
 
 // retryEvery is how often ends are tried that could not be written.
@@ -61,7 +63,10 @@ func (d *doomed) list() []mfa.SessionID {
 // endDoomed writes the ends that could not be written before.
 func (s *Store) endDoomed(ctx context.Context) {
 	for _, id := range s.doomed.list() {
-		if s.writeEnd(ctx, id) != nil {
+		switch err := s.writeEnd(ctx, id); {
+		case errors.Is(err, store.ErrDamaged):
+			continue // it opens nothing anyway, and must not keep the others alive
+		case err != nil:
 			return
 		}
 		s.doomed.remove(id)

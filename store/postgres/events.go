@@ -62,37 +62,42 @@ func (s *Store) AppendEvents(ctx context.Context, list []mfa.Event) error {
 	if err := ctx.Err(); err != nil || len(list) == 0 {
 		return err
 	}
-	return s.update(ctx, []string{appendLine}, func(w *writing) error {
-		record, err := w.record(`SELECT record FROM meta WHERE name = $1 FOR UPDATE`, metaEvents)
-		if err != nil {
-			return err
-		}
-		n, err := s.decodeCount(record)
-		if err != nil {
-			return err
-		}
-		if n.Began == 0 {
-			n.Began = n.Count + 1
-		}
-		var rows eventRows
-		for i := range list {
-			n.Count++
-			e, err := list[i].Chained(n.Count, n.Head)
-			if err != nil {
-				return err
-			}
-			n.Head = e.Hash
-			if err := rows.add(s, &e); err != nil {
-				return err
-			}
-		}
-		if record, err = s.encode(store.Meta, metaEvents, n); err != nil {
-			return err
-		}
-		rows.put(w)
-		w.put(`UPDATE meta SET record = $2 WHERE name = $1`, metaEvents, record)
+	return s.update(ctx, []string{appendLine}, func(w *writing) error { return w.appendEvents(list) })
+}
+
+func (w *writing) appendEvents(list []mfa.Event) error {
+	if len(list) == 0 {
 		return nil
-	})
+	}
+	record, err := w.record(`SELECT record FROM meta WHERE name = $1 FOR UPDATE`, metaEvents)
+	if err != nil {
+		return err
+	}
+	n, err := w.s.decodeCount(record)
+	if err != nil {
+		return err
+	}
+	if n.Began == 0 {
+		n.Began = n.Count + 1
+	}
+	var rows eventRows
+	for i := range list {
+		n.Count++
+		e, err := list[i].Chained(n.Count, n.Head)
+		if err != nil {
+			return err
+		}
+		n.Head = e.Hash
+		if err := rows.add(w.s, &e); err != nil {
+			return err
+		}
+	}
+	if record, err = w.s.encode(store.Meta, metaEvents, n); err != nil {
+		return err
+	}
+	rows.put(w)
+	w.put(`UPDATE meta SET record = $2 WHERE name = $1`, metaEvents, record)
+	return nil
 }
 
 func (r *eventRows) add(s *Store, e *mfa.Event) error {
@@ -116,9 +121,11 @@ func (r *eventRows) put(w *writing) {
 		r.numbers, r.times, r.nanos, r.names, r.users, r.decisions, r.hashes, r.records)
 }
 
-// fits reports whether the columns by which an event is found say what its record does.
+// fits reports whether the columns by which an event is found say what its record does. One
+// from before there was a chain, which came in a copy, knows no number; its record is bound
+// to it all the same.
 func (r *eventRow) fits(e *mfa.Event) bool {
-	return e.Number == uint64(r.number) && nanoseconds(e.At) == r.nano && indexed(string(e.User)) == r.user && indexed(e.Decision) == r.decision //nolint:gosec // not negative
+	return (e.Number == uint64(r.number) || e.Number == 0) && nanoseconds(e.At) == r.nano && indexed(string(e.User)) == r.user && indexed(e.Decision) == r.decision //nolint:gosec // not negative
 }
 
 // eventRow is a row of events.

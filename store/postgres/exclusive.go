@@ -31,9 +31,10 @@ const (
 
 var errLockLost = errors.New("the lock was lost: the database does not answer on the connection that holds it")
 
-// exclusive keeps locks that hold over all nodes: rows of table locks. Each is held by a transaction that does nothing else, on
-// a connection of a small pool of their own: work uses the store, and with all of the
-// store's connections held by those who wait for a lock nobody would ever go on.
+// exclusive keeps locks that hold over all nodes: rows of table locks. Each is held by a
+// transaction that does nothing else, on a connection of a small pool of their own: work
+// uses the store, and with all of the store's connections held by those who wait for a lock
+// nobody would ever go on.
 type exclusive struct {
 	pool *pgxpool.Pool
 	log  *slog.Logger
@@ -107,7 +108,7 @@ func (l *exclusive) refused(ctx, wait context.Context, name string, err error) e
 		return ctx.Err()
 	case wait.Err() != nil,
 		slices.Contains([]string{codeLockTimeout, codeCanceled, codeDeadlock, codeSerialization}, codeOf(err)):
-		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
+		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrInTurn)
 	}
 	return fmt.Errorf("taking the lock %s: %w", name, err)
 }

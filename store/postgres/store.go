@@ -17,7 +17,7 @@ import (
 type Store struct {
 	db     *DB
 	codec  store.Codec
-	locks  *locks
+	locks  *store.Stripes
 	doomed doomed
 
 	compared comparison // of the clocks
@@ -45,7 +45,7 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 	if keys == nil {
 		return nil, errors.New("keys are needed")
 	}
-	s := &Store{db: d, codec: store.NewCodec(keys), locks: newLocks()}
+	s := &Store{db: d, codec: store.NewCodec(keys), locks: store.NewStripes()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(s.ctx, startTime)
 	defer cancel()
@@ -55,7 +55,9 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 	}
 	d.feed.start()
 	s.work.Go(s.retryDoomed)
-	s.work.Go(s.keepTidy)
+	if !d.o.Still && d.o.Fill == "" {
+		s.work.Go(s.keepTidy)
+	}
 	s.work.Go(s.compareClocks)
 	return s, nil
 }
@@ -126,6 +128,9 @@ func (s *Store) prove(ctx context.Context) error {
 		return err
 	case c.Installation != s.db.installation:
 		return fmt.Errorf("the installation was changed: %w", store.ErrDamaged)
+	}
+	if err := s.checkFilling(records[metaFilling]); err != nil {
+		return err
 	}
 	var index indexMeta
 	if err := s.codec.Decode(records[metaIndex], store.Meta, metaIndex, &index); err != nil {
@@ -199,6 +204,12 @@ func (s *Store) first(ctx context.Context) error {
 		})
 		if err != nil || !won {
 			return err
+		}
+		if from := s.db.o.Fill; from != "" {
+			rows = append(rows, struct {
+				name string
+				v    any
+			}{metaFilling, store.Filling{From: from, Since: s.db.now().UTC()}})
 		}
 		for _, r := range rows[1:] {
 			record, err := s.codec.Encode(store.Meta, r.name, r.v)

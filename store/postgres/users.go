@@ -116,19 +116,26 @@ func (w *writing) putUser(u *mfa.User, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	organizations := []string{}
-	for _, id := range u.AsSubject().Organizations {
-		organizations = append(organizations, shown(string(id)))
-	}
 	sql := `UPDATE users SET name = $2, source = $3, display_name = $4, email = $5, email_verified = $6, disabled = $7, admin = $8,
 		organizations = $9, factors = $10, created = $11, first_sign_in = $12, record = $13 WHERE id = $1`
 	if fresh {
 		sql = `INSERT INTO users (id, name, source, display_name, email, email_verified, disabled, admin, organizations, factors, created, first_sign_in, record)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	}
-	w.put(sql, string(u.ID), u.Name, shown(u.Source), shown(u.DisplayName), shown(u.Email), u.EmailVerified, u.Disabled, u.Admin,
-		organizations, strings.Fields(u.Enrolled().String()), orNil(u.Created), orNil(u.FirstSignIn), record)
+	w.put(sql, userColumns(u, record)...)
 	return nil
+}
+
+// userColumns are the values of a row of users, in the order of its columns.
+func userColumns(u *mfa.User, record []byte) []any {
+	organizations := []string{}
+	for _, id := range u.AsSubject().Organizations {
+		organizations = append(organizations, shown(string(id)))
+	}
+	return []any{
+		string(u.ID), u.Name, shown(u.Source), shown(u.DisplayName), shown(u.Email), u.EmailVerified, u.Disabled, u.Admin,
+		organizations, strings.Fields(u.Enrolled().String()), orNil(u.Created), orNil(u.FirstSignIn), record,
+	}
 }
 
 // moveKeys gives the user the unique keys in now and takes those away that were only in
