@@ -59,9 +59,12 @@ func oneFile(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// interruptible returns the context of a command that has to tidy up behind itself.
+// interruptible returns the context of a command that has to tidy up behind itself. Whoever
+// interrupts it a second time has waited long enough, and ends it as it is.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 func (f *flags) backup(cmd *cobra.Command, path string, force bool) error {

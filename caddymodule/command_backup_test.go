@@ -374,6 +374,40 @@ func TestRestore_AC189_killedAgainAndAgain(t *testing.T) {
 	b.says(exitRefused, b.gateway.file, "into which store", "migrate")
 }
 
+// AC-189: a restore that is killed before the store has its keys leaves nothing that a
+// gateway takes for a first start, in which nobody has a second factor; and it goes on.
+func TestRestore_AC189_killedBeforeTheKeys(t *testing.T) {
+	b := newBackups(t)
+	b.signIn("alice", 0)
+	b.run(0, b.gateway.file, "backup", b.file)
+	h, err := headerOf(b.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := seal.OpenKeys(t.Context(), seal.FileVault(b.keys), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &BadgerStore{dir: b.newDir}
+	o := s.options(keys, toStderr())
+	o.Fill = ofBackup(h, true)
+	begun, err := badger.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := begun.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if opened, _, err := s.open(t.Context(), toStderr()); err == nil {
+		_ = opened.Close()
+		t.Fatal("a gateway opened it")
+	}
+	b.none(b.newKeys)
+	b.says(exitRefused, b.other, "--keys FILE", "restore", b.file) // and not with others
+	b.says(0, b.other, "It was compared row by row", "restore", b.file, "--keys", b.keys)
+	b.says(0, b.other, "alice", "users", "list")
+}
+
 // A backup that is interrupted takes what it wrote with it.
 func TestBackup_interrupted(t *testing.T) {
 	b := newBackups(t)
