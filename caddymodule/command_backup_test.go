@@ -297,9 +297,10 @@ func (b *backups) populate(n int) {
 	}
 }
 
-// killed runs a command and kills it after a while, again and again, each time a little
-// later, until it comes to its end. check looks at what each left.
-func (b *backups) killed(check func(), args ...string) (kills int) {
+// killed runs a command and kills it, again and again, until it comes to its end: when due
+// says so, which is told how often it was killed already, or where it is nil after a while
+// that grows. check looks at what each left.
+func (b *backups) killed(check func(), due func(kills int) bool, args ...string) (kills int) {
 	b.t.Helper()
 	binary, err := plainProgram()
 	if err != nil {
@@ -312,9 +313,20 @@ func (b *backups) killed(check func(), args ...string) (kills int) {
 		if err := cmd.Start(); err != nil {
 			b.t.Fatal(err)
 		}
-		over := time.AfterFunc(wait, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+		began, ended, kill := time.Now(), make(chan struct{}), kills
+		until := wait
+		go func() {
+			for due == nil && time.Since(began) < until || due != nil && !due(kill) {
+				select {
+				case <-ended:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+			_ = cmd.Process.Signal(syscall.SIGKILL)
+		}()
 		err := cmd.Wait()
-		over.Stop()
+		close(ended)
 		if err == nil {
 			return kills
 		}
@@ -349,7 +361,7 @@ func TestRestore_AC189_killedAgainAndAgain(t *testing.T) {
 			}
 		}
 	}
-	kills := b.killed(unopened(b.other, b.newDir), "restore", b.file, "--keys", b.keys, "--config", b.other)
+	kills := b.killed(unopened(b.other, b.newDir), nil, "restore", b.file, "--keys", b.keys, "--config", b.other)
 	t.Logf("the restore was killed %d times, %d times with half of the store there", kills, half)
 	if half == 0 {
 		t.Error("it was never killed in the middle")
@@ -361,7 +373,7 @@ func TestRestore_AC189_killedAgainAndAgain(t *testing.T) {
 	if err := os.WriteFile(config, []byte(strings.ReplaceAll(readFile(t, b.other), b.newDir, moved)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	kills = b.killed(unopened(config, moved), "migrate", "--to", config, "--config", b.gateway.file)
+	kills = b.killed(unopened(config, moved), nil, "migrate", "--to", config, "--config", b.gateway.file)
 	t.Logf("the migration was killed %d times, %d times with half of the store there", kills, half)
 	if half == 0 {
 		t.Error("it was never killed in the middle")

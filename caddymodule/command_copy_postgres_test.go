@@ -1,10 +1,13 @@
 package caddymodule
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/secondgate/secondgate/internal/pgtest"
 	"github.com/secondgate/secondgate/internal/seal"
@@ -17,7 +20,7 @@ func TestMigrate_AC205_intoPostgres(t *testing.T) {
 	b := newBackups(t)
 	cookie := b.signIn("alice", 0)
 	b.down(readFile(t, b.gateway.file))
-	b.populate(2000)
+	b.populate(4000)
 	old := b.gateway.file + ".old"
 	write := func(path, text string) {
 		t.Helper()
@@ -29,7 +32,13 @@ func TestMigrate_AC205_intoPostgres(t *testing.T) {
 	// Caddy's admin endpoint outlives a stop in this process: the configurations of commands
 	// name one where nobody is.
 	nobody := "localhost:" + freePort(t)
-	text := b.onPostgres(pgtest.Database(t), "require on")
+	url := pgtest.Database(t)
+	watching, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watching.Close(context.Background())
+	text := b.onPostgres(url, "require on")
 	apart := func(text string) string { return strings.ReplaceAll(text, "admin "+b.admin, "admin "+nobody) }
 	config := filepath.Join(b.dir, "Caddyfile.postgres")
 	write(config, apart(text))
@@ -43,6 +52,11 @@ func TestMigrate_AC205_intoPostgres(t *testing.T) {
 		if strings.Contains(errs, "not finished") {
 			half++
 		}
+	}, func(kills int) bool {
+		// By what is there: how long the first tables take hangs on the machine.
+		var users int
+		err := watching.QueryRow(t.Context(), "SELECT count(*) FROM users").Scan(&users)
+		return err == nil && users > 1000*kills
 	}, "migrate", "--to", config, "--config", old)
 	t.Logf("the migration was killed %d times, %d times with half of the database there", kills, half)
 	if half == 0 {

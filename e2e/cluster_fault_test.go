@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,9 +75,7 @@ func TestCluster_Faults(t *testing.T) {
 // goes on in the database for longer than its time bounds.
 func (c *cluster) settle() {
 	c.t.Helper()
-	for _, n := range c.nodes {
-		n.ready(c.t)
-	}
+	c.ready()
 	time.Sleep(3 * time.Second)
 }
 
@@ -138,15 +138,16 @@ func (c *cluster) resetLines() {
 	for range 5 {
 		for _, n := range c.nodes {
 			before := n.line.Lost()
-			n.line.LoseAnswer("commit")
-			n.line.LoseRequest("commit")
+			for range 3 {
+				n.line.LoseReply("COMMIT")
+			}
 			time.Sleep(500 * time.Millisecond)
 			n.line.Heal()
 			lost += n.line.Lost() - before
 			n.line.Cut()
 		}
 	}
-	c.t.Logf("%d commits lost their answer or their way", lost)
+	c.t.Logf("%d commits happened and were not heard of", lost)
 	if lost == 0 {
 		c.t.Error("no commit passed by in all this time")
 	}
@@ -180,4 +181,39 @@ func (c *cluster) upgrade() {
 		// The old version goes on beside it on the new schema.
 		time.Sleep(lasts(5*time.Second, 2*time.Second))
 	}
+	// And back: the old version cannot know what the new one has written (AC-205).
+	n := c.nodes[0]
+	back := n.leave()
+	n.down.Store(true)
+	n.stop()
+	bin := n.bin
+	n.bin, _ = program()
+	if err := n.starts(); err == nil || !strings.Contains(n.log(), "version") {
+		c.t.Errorf("the old version starts on the new one's schema, or does not say why not: %v\n%s", err, n.output.last(2<<10))
+	}
+	n.stop()
+	n.bin = bin
+	n.launch(c.t)
+	n.ready(c.t)
+	n.down.Store(false)
+	back()
+}
+
+// starts starts the gateway and returns an error unless it works within some seconds: where
+// the store is not what it should be, the ports may be open for a moment before it ends.
+func (n *node) starts() error {
+	if err := n.tryLaunch(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		select {
+		case <-n.exited:
+			return errors.New("the gateway has ended")
+		default:
+		}
+		if n.healthy() == nil {
+			return nil
+		}
+	}
+	return errors.New("the gateway does not work")
 }

@@ -162,8 +162,7 @@ func TestCluster_Guesses_AC095(t *testing.T) {
 	if compared != 5 || refused != 95 {
 		t.Errorf("%d guesses were compared and %d refused, want 5 and 95; others: %q", compared, refused, others)
 	}
-	store, done := c.store()
-	defer done()
+	store := c.kept
 	u, err := store.UserByKey(t.Context(), mfa.SubjectKey("local", "alice"))
 	if err != nil {
 		t.Fatal(err)

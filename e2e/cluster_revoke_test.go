@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -126,6 +127,17 @@ func (p *member) changePassword(t *testing.T) {
 func (n *node) order(t testing.TB, op string, in map[string]any) {
 	t.Helper()
 	n.ask(t, op, in, nil)
+}
+
+// tryOrder is order about a user that may fail; it returns the status of the answer.
+func (n *node) tryOrder(t testing.TB, op, name string) int {
+	t.Helper()
+	res, err := adminClient.Post("http://"+n.adminAddress()+"/mfa/"+op, "application/json", strings.NewReader(`{"name":"`+name+`"}`))
+	if err != nil {
+		t.Fatalf("%s: %v", op, err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
 }
 
 func (n *node) ask(t testing.TB, op string, in map[string]any, out any) {

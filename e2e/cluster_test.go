@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/secondgate/secondgate/internal/faultproxy"
 	"github.com/secondgate/secondgate/internal/pgtest"
+	"github.com/secondgate/secondgate/mfa"
 )
 
 // clustered is what each gateway of a cluster runs: one database, the same names, and
@@ -40,6 +42,9 @@ type cluster struct {
 	master string
 	front  *gateway
 	nodes  []*node
+	kept   mfa.Store // what is in the database, read by no line that is broken
+
+	closeStore func()
 }
 
 // node is one gateway of a cluster, at an address of its own on the loopback net.
@@ -63,17 +68,39 @@ type gap struct {
 func startCluster(t *testing.T, n int, caddyfile string, env ...string) *cluster {
 	t.Helper()
 	c := prepareCluster(t, n, caddyfile, env...)
-	for _, node := range c.nodes {
-		node.launch(t)
-		node.ready(t)
-	}
+	c.start()
 	return c
+}
+
+// start starts every gateway.
+func (c *cluster) start() {
+	c.t.Helper()
+	for _, node := range c.nodes {
+		node.launch(c.t)
+		node.ready(c.t)
+	}
+	c.kept = c.openStore()
+}
+
+// ready waits until every gateway works.
+func (c *cluster) ready() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		n.ready(c.t)
+	}
 }
 
 // prepareCluster makes everything that startCluster does, without the gateways' processes.
 func prepareCluster(t *testing.T, n int, caddyfile string, env ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, db: pgtest.Start(t)}
+	return prepareOn(t, pgtest.Start(t), n, caddyfile, env...)
+}
+
+// prepareOn is prepareCluster on that server.
+func prepareOn(t *testing.T, db *pgtest.Server, n int, caddyfile string, env ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, db: db}
+	c.exec("postgres", "CREATE DATABASE gate")
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	c.master = base64.RawURLEncoding.EncodeToString(key)
@@ -89,7 +116,7 @@ func (c *cluster) add(caddyfile string, env ...string) *node {
 	c.t.Helper()
 	n := &node{line: faultproxy.Start(c.t, net.JoinHostPort("127.0.0.1", strconv.Itoa(c.db.Port)))}
 	n.gateway = prepare(c.t, caddyfile, append([]string{
-		"DATABASE_URL=postgres://postgres@" + n.line.Addr + "/postgres?sslmode=disable",
+		"DATABASE_URL=postgres://postgres@" + n.line.Addr + "/gate?sslmode=disable",
 		"MASTER_KEY=" + c.master,
 	}, env...)...)
 	n.bind = fmt.Sprintf("127.0.0.%d", 2+len(c.nodes))
@@ -103,18 +130,37 @@ func (c *cluster) add(caddyfile string, env ...string) *node {
 func (n *node) ready(t testing.TB) {
 	t.Helper()
 	if err := n.wait(func() error {
-		res, err := adminClient.Get("http://" + n.at(n.Port) + "/.mfa/health")
+		if err := n.healthy(); err != nil {
+			return err
+		}
+		// The admin endpoint knows the gate a moment later.
+		admin, err := adminClient.Post("http://"+n.adminAddress()+"/mfa/users/list", "application/json", strings.NewReader("{}"))
 		if err != nil {
 			return err
 		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return fmt.Errorf("the health check says %s", res.Status)
+		defer admin.Body.Close()
+		if admin.StatusCode != http.StatusOK {
+			return fmt.Errorf("the admin endpoint says %s", admin.Status)
 		}
 		return nil
 	}); err != nil {
 		t.Fatalf("%v\n%s", err, n.output.last(4<<10))
 	}
+}
+
+// healthy asks the health check, as a load balancer does.
+func (n *node) healthy() error {
+	c := n.plain()
+	defer c.CloseIdleConnections()
+	res, err := c.Get(n.base() + "/.mfa/health")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the health check says %s", res.Status)
+	}
+	return nil
 }
 
 // client is a browser that asks this node alone.

@@ -62,7 +62,7 @@ var steps = []string{
 
 const seriesCount = 6
 
-// isPage reports whether the step is what administrators look at, which has to come within 50 ms.
+// isPage reports whether the step is an administrator's, which has to come within 50 ms.
 func isPage(step string) bool {
 	return strings.HasPrefix(step, "list: ") || strings.HasPrefix(step, "count: ")
 }

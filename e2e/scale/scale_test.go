@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	scale = flag.Int("scale", 5000, "how many users the large store holds; the figures in docs/benchmarks.md are of 1,000,000")
+	scale = flag.Int("scale", 20_000, "how many users the large store holds; the figures in docs/benchmarks.md are of 1,000,000")
 	keep  = flag.String("scaledir", "", "where TestScale keeps its stores; those that are there are used again")
 	only  = flag.String("scalestore", "", "badger or postgres; empty: both")
 )
@@ -29,7 +29,7 @@ func limits() (rounds, ratio float64, page time.Duration) {
 	if *scale >= 1_000_000 {
 		return 1, 1.3, 50 * time.Millisecond
 	}
-	return 0.1, 4, time.Second
+	return 0.1, 6, 2 * time.Second // a walk through all would be twenty times as long
 }
 
 // TestScale_Badger measures with few and with many users in turns.
@@ -51,9 +51,7 @@ func TestScale_Badger(t *testing.T) {
 	small, large := newWorld(t, c, hasher, open(few), few), newWorld(t, c, hasher, open(*scale), *scale)
 	compare(t, "badger", small, large)
 	_, took := tellStarts(t, ofSmall, ofLarge)
-	if took > time.Second {
-		t.Errorf("starting took %s, at most 1 s is allowed", took)
-	}
+	holdStart(t, took)
 }
 
 // TestStart_Badger is the child of TestScale_Badger that starts.
@@ -138,6 +136,7 @@ func compare(t *testing.T, kind string, small, large *world) {
 	began := time.Now()
 	of := inTurns(t, rounds, small, large)
 	ofSmall, ofLarge := of[0], of[1]
+	say(t, "")
 	say(t, "| %s | %d users | %d users | worst | ratio |", kind, small.users, large.users)
 	say(t, "|---|---|---|---|---|")
 	for _, step := range steps {

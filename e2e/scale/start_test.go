@@ -108,5 +108,17 @@ func tellStarts(t *testing.T, small, large []start) (ofSmall, ofLarge time.Durat
 	return a.took, b.took
 }
 
+// holdStart holds a start to its limit.
+func holdStart(t *testing.T, took time.Duration) {
+	t.Helper()
+	most := time.Second
+	if *scale < 1_000_000 {
+		most = 10 * time.Second // the machine may be busy
+	}
+	if took > most {
+		t.Errorf("starting took %s, at most %s is allowed", took, most)
+	}
+}
+
 // crowdPath is where the crowd of a folder's stores is kept.
 func crowdPath(dir string) string { return filepath.Join(dir, "crowd") }

@@ -29,6 +29,7 @@ func TestThroughput(t *testing.T) {
 	}
 	nodes := []*world{node(), node()}
 	var next atomic.Int64
+	say(t, "")
 	for _, n := range []int{1, 2} {
 		done := signIns(t, nodes[:n], &next, 64, 3*time.Second)
 		say(t, "%d node(s): %.0f sign-ins a second", n, done)

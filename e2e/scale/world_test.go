@@ -93,17 +93,23 @@ func (p unhashed) Authenticate(ctx context.Context, account, password string) (*
 	return &mfa.Identity{Source: u.Source, Subject: u.Subject, Name: u.Name}, nil
 }
 
-// unhashedCodes are backup codes of which the one that is known is compared as it is.
+// unhashedCodes are backup codes of which one that is known is compared as it is, and stands
+// for the first that is left.
 type unhashedCodes struct {
 	mfa.BackupCodes
 	good string
 }
 
-func (c unhashedCodes) Match(_ context.Context, _ mfa.Secret, code string) (int, error) {
+func (c unhashedCodes) Match(_ context.Context, data mfa.Secret, code string) (int, error) {
 	if code != c.good {
 		return 0, mfa.ErrRejected
 	}
-	return 0, nil
+	for i := range mfa.CodesPerSet { // one of a run before may be used
+		if _, _, err := c.Spend(data, i); err == nil {
+			return i, nil
+		}
+	}
+	return 0, mfa.ErrRejected
 }
 
 // code is what the authenticator app of everybody shows.

@@ -7,5 +7,5 @@
 //	… the gateway is told to connect to p.Addr …
 //	p.Silence(faultproxy.Both)  // the line is cut off, and nobody is told
 //	p.Heal()
-//	p.LoseAnswer("commit")      // the next commit happens, and its answer is lost
+//	p.LoseReply("COMMIT")       // the next commit happens, and nobody hears of it
 package faultproxy

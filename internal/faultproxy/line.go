@@ -10,8 +10,8 @@ type line struct {
 	p              *Proxy
 	client, server *net.TCPConn
 	dead           bool
-	owed           bool   // the answer to come is to be lost
-	seen           []byte // the end of what went to the server
+	owed           bool                 // the answer to come is to be lost
+	seen           [ToClient + 1][]byte // the end of what went by
 }
 
 // pump carries one direction to its end.

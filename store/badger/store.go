@@ -88,7 +88,7 @@ type Store struct {
 	space      *space
 	doomed     doomed
 	locks      *locks
-	exclusive  *locks // of Exclusively
+	exclusive  turns // of Exclusively
 	keepEvents time.Duration
 	appending  chan struct{} // holds whoever appends events
 	verifyWait time.Duration
@@ -142,7 +142,7 @@ func open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, markerPath: o.Marker, codec: store.NewCodec(o.Keys), log: o.Logger, now: o.Now,
-		space: newSpace(dir, o.MinFree), locks: newLocks(), exclusive: newLocks(), keepEvents: o.KeepEvents,
+		space: newSpace(dir, o.MinFree), locks: newLocks(), keepEvents: o.KeepEvents,
 		fill: o.Fill, appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
 	}
 	if s.keepEvents == 0 {

