@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/secondgate/secondgate/store"
 )
 
 // What keeps a database from being used. Damage is store.ErrDamaged, a newer schema or
@@ -59,8 +61,7 @@ type Options struct {
 }
 
 const (
-	defaultConns      = 16
-	defaultKeepEvents = 90 * 24 * time.Hour
+	defaultConns = 16
 	// connectTime is how long one connection may take to be made.
 	connectTime = 2 * time.Second
 	// startTime is how long Connect may take without migrations.
@@ -111,7 +112,7 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 		o.MaxConns = defaultConns
 	}
 	if o.KeepEvents == 0 {
-		o.KeepEvents = defaultKeepEvents
+		o.KeepEvents = store.DefaultKeepEvents
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -15,14 +15,10 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-const (
-	// metaFilling is there while a copy is being made into the database. It comes in the
-	// same write as the first row of all that Open makes, and goes with the last one of the
-	// copy: in between, only a copy opens it.
-	metaFilling = "filling"
-	// importMargin is how much longer a row of a copy stays than it would otherwise.
-	importMargin = 24 * time.Hour
-)
+// metaFilling is there while a copy is being made into the database. It comes in the
+// same write as the first row of all that Open makes, and goes with the last one of the
+// copy: in between, only a copy opens it.
+const metaFilling = "filling"
 
 // checkFilling refuses a database that is being filled, where it was not opened for that,
 // and one that is not, where it was.
@@ -218,7 +214,7 @@ func (i *importing) have(sql string, names []string) (map[string]json.RawMessage
 	return kept, nil
 }
 
-// read reads the row, and owner compares whose it says that it is.
+// read reads the row.
 func (i *importing) read(r store.Row, v any) error {
 	if len(r.Data) >= maxRecord {
 		return i.wrong(mfa.ErrTooLarge)
@@ -229,6 +225,7 @@ func (i *importing) read(r store.Row, v any) error {
 	return nil
 }
 
+// owner refuses a row that says that it is another one's.
 func (i *importing) owner(r store.Row, id string) error {
 	if r.ID != id {
 		return i.wrong(store.ErrDamaged)
@@ -272,7 +269,7 @@ func (i *importing) write(rows []store.Row) error {
 				err = i.owner(r, c.Challenge.ID)
 			}
 			x := &c.Challenge
-			after := i.s.deleteAfter(x.Expires, takenMargin).Add(importMargin)
+			after := i.s.deleteAfter(x.Expires, store.TakenMargin).Add(store.ImportMargin)
 			var at *time.Time
 			if c.Taken {
 				now := i.s.db.now().UTC()
@@ -285,7 +282,7 @@ func (i *importing) write(rows []store.Row) error {
 			err = i.read(r, &a)
 			end := i.s.attemptsEnd(a)
 			if end != nil {
-				*end = end.Add(importMargin)
+				*end = end.Add(store.ImportMargin)
 			}
 			table, columns = "attempts", []string{"key", "count", "until", "delete_after", "record"}
 			line = []any{r.ID, int64(a.Count), orNil(a.Until), end, i.sealed(r.ID, r)}
@@ -404,18 +401,14 @@ func (i *importing) sessions(rows []store.Row) error {
 		if !usable(string(x.User)) {
 			return i.wrong(store.ErrDamaged)
 		}
-		margin := sessionMargin
 		var ended *time.Time
-		switch {
-		case kept.Ended:
+		if kept.Ended {
 			now := i.s.db.now().UTC()
-			margin, ended = endedMargin, &now
-		case !x.Complete:
-			margin = halfDoneMargin
+			ended = &now
 		}
 		values = append(values, []any{
 			r.ID, string(x.User), sessionLine(x.User), shown(x.Scope), x.Complete, x.Created, x.LastSeen, x.Expires, ended,
-			i.s.deleteAfter(x.Expires, margin).Add(importMargin), i.sealed(r.ID, r),
+			i.s.deleteAfter(x.Expires, kept.Margin()).Add(store.ImportMargin), i.sealed(r.ID, r),
 		})
 	}
 	return i.copy("sessions", []string{"id", "user_id", "line", "scope", "complete", "created", "last_seen", "expires", "ended", "delete_after", "record"}, values)

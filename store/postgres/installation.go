@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/secondgate/secondgate/internal/durable"
 	"github.com/secondgate/secondgate/store"
 )
 
@@ -156,42 +155,8 @@ func writeMarker(path, installation string) error {
 	if err != nil {
 		return fmt.Errorf("writing the marker file: %w", err)
 	}
-	if err := writeWhole(path, append(raw, '\n')); err != nil {
+	if err := durable.Replace(path, append(raw, '\n')); err != nil {
 		return fmt.Errorf("writing the marker file: %w", err)
 	}
 	return nil
-}
-
-func writeWhole(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil // it writes names through by itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }

@@ -13,16 +13,8 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-// Rows of sessions go some time after the session's own end. The fact that one ended stays
-// a day longer than the session's row could have, so that it can never be the first of the
-// two to go.
-const (
-	sessionMargin  = 24 * time.Hour
-	halfDoneMargin = time.Hour
-	endedMargin    = 48 * time.Hour
-	// batch is how many sessions one write moves forward or ends.
-	batch = 256
-)
+// batch is how many sessions one write moves forward or ends.
+const batch = 256
 
 // sessionLines is how many rows session_lines has.
 const sessionLines = 4096
@@ -182,11 +174,8 @@ func askSurplus(b *pgx.Batch, session *mfa.Session, ends mfa.SessionID, surplus 
 
 // putSession writes the session's row.
 func (w *writing) putSession(session *mfa.Session, fresh bool) error {
-	margin := sessionMargin
-	if !session.Complete {
-		margin = halfDoneMargin
-	}
-	record, err := w.s.encode(store.Sessions, string(session.ID), store.Session{Session: *session})
+	kept := store.Session{Session: *session}
+	record, err := w.s.encode(store.Sessions, string(session.ID), kept)
 	if err != nil {
 		return err
 	}
@@ -198,7 +187,7 @@ func (w *writing) putSession(session *mfa.Session, fresh bool) error {
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	}
 	w.put(sql, string(session.ID), string(session.User), sessionLine(session.User), shown(session.Scope), session.Complete,
-		session.Created, session.LastSeen, session.Expires, w.s.deleteAfter(session.Expires, margin), record)
+		session.Created, session.LastSeen, session.Expires, w.s.deleteAfter(session.Expires, kept.Margin()), record)
 	return nil
 }
 
@@ -237,13 +226,14 @@ func (w *writing) end(row sessionRow) error {
 
 // endSession writes the fact in the place of the session.
 func (w *writing) endSession(session *mfa.Session) error {
-	record, err := w.s.encode(store.Sessions, string(session.ID), store.EndOf(session))
+	fact := store.EndOf(session)
+	record, err := w.s.encode(store.Sessions, string(session.ID), fact)
 	if err != nil {
 		return err
 	}
 	w.announces(session.User)
 	w.put(`UPDATE sessions SET ended = $2, delete_after = $3, record = $4 WHERE id = $1`,
-		string(session.ID), w.s.db.now().UTC(), w.s.deleteAfter(session.Expires, endedMargin), record)
+		string(session.ID), w.s.db.now().UTC(), w.s.deleteAfter(session.Expires, fact.Margin()), record)
 	return nil
 }
 
