@@ -110,6 +110,9 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 				return nil, err // it says what it was doing
 			}
 			ring := newKeyring(opened, keys, logger)
+			// Before anything is done with the keys: one that is removed too early signs
+			// everybody out.
+			ring.lives(key.absolute)
 			ring.run()
 			opened = measure(opened, counted)
 			return &pooledStore{store: opened, keys: ring, events: store.OpenRecorder(opened, store.RecorderOptions{
@@ -292,7 +295,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	var g *generation
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
-		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
+		Brand:          a.pageBrand(),
 		LinkOrigin:     a.letterOrigin(),
 		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
 		Apps:           a.linkOrigins(),

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -59,9 +60,9 @@ var allowed = map[string][]string{
 	"identity/local":   {"internal/oldhash", "internal/seal", "mfa", "golang.org/x/text"},
 
 	"store":           {"internal/seal", "mfa"},
-	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
-	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"store/archive":   {"internal/seal", "store", "github.com/klauspost/compress"},
+	"store/badger":    {"internal/durable", "internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
+	"store/postgres":  {"internal/durable", "internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
+	"store/archive":   {"internal/durable", "internal/seal", "store", "github.com/klauspost/compress"},
 	"store/transfer":  {"mfa", "store", "store/archive"},
 	"store/storetest": {"mfa", "store"},
 
@@ -73,13 +74,14 @@ var allowed = map[string][]string{
 
 	"internal/archtest":   {},
 	"internal/clock":      {},
+	"internal/durable":    {},
 	"internal/oidctest":   {},
 	"internal/oldhash":    {"github.com/go-crypt/crypt"},
 	"internal/outbound":   {},
 	"internal/qr":         {"github.com/boombuler/barcode"},
 	"internal/quote":      {},
 	"internal/related":    {"golang.org/x/net/publicsuffix"},
-	"internal/seal":       {"golang.org/x/crypto"},
+	"internal/seal":       {"internal/durable", "golang.org/x/crypto"},
 	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
 	"internal/slapdtest":  {"github.com/go-ldap/ldap/v3"},
 	"internal/web":        {},
@@ -142,9 +144,21 @@ func (s source) test() bool { return strings.HasSuffix(s.name, "_test.go") }
 
 func sources(t *testing.T) []source {
 	t.Helper()
+	list, err := read()
+	if err != nil {
+		t.Fatalf("reading the sources: %v", err)
+	}
+	if len(list) < 20 {
+		t.Fatalf("found %d files, which cannot be all", len(list))
+	}
+	return list
+}
+
+// read reads them once for all tests.
+var read = sync.OnceValues(func() ([]source, error) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var list []source
 	set := token.NewFileSet()
@@ -176,14 +190,8 @@ func sources(t *testing.T) []source {
 		list = append(list, source{pkg: pkg, name: path.Base(rel), file: f})
 		return nil
 	})
-	if err != nil {
-		t.Fatalf("reading the sources: %v", err)
-	}
-	if len(list) < 20 {
-		t.Fatalf("found %d files, which cannot be all", len(list))
-	}
-	return list
-}
+	return list, err
+})
 
 func imports(f *ast.File) []string {
 	var list []string

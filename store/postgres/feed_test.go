@@ -21,13 +21,6 @@ import (
 // late is when a test gives up: the machine may be busy. What has to be quick is measured.
 const late = 30 * time.Second
 
-// tables returns the address of a database with our tables.
-func tables(t testing.TB, address string) string {
-	t.Helper()
-	connectTo(t, Options{URL: address}).Close()
-	return address
-}
-
 func poolOf(t testing.TB, address string) *pgxpool.Pool {
 	t.Helper()
 	pool, err := pgxpool.New(context.Background(), address)
@@ -92,11 +85,9 @@ func started(t *testing.T, address, name string) *member {
 // change writes a row as a committed change of this node.
 func (m *member) change(t testing.TB, kind, user string) {
 	t.Helper()
-	mustExec(t, m.pool, insertSQL, m.node, kind, user)
+	mustExec(t, m.pool, insertChange, m.node, kind, user)
 	m.poke()
 }
-
-const insertSQL = "INSERT INTO changes (node, kind, user_id) VALUES ($1, $2, $3)"
 
 func (m *member) heard(user string) bool {
 	m.mu.Lock()
@@ -130,7 +121,7 @@ func eventually(t testing.TB, what string, so func() bool) time.Duration {
 }
 
 func TestFeed_whatOneNodeChangesTheOtherHearsOf(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := started(t, at, "a"), started(t, at, "b")
 	a.change(t, changeUser, "alice")
 	a.change(t, changePolicy, "")
@@ -155,7 +146,7 @@ func TestFeed_whatOneNodeChangesTheOtherHearsOf(t *testing.T) {
 
 // The time from a commit on one node until the listeners of another one are called.
 func TestFeed_within2Seconds(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	for _, c := range []struct {
 		name  string
 		bells bool
@@ -196,18 +187,18 @@ func withoutBells(m *member) {
 // AC-025: numbers are drawn in one order and committed in another. A sign-out whose
 // transaction takes its time must not be jumped over.
 func TestFeed_doesNotMissWhatIsCommittedLate(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := started(t, at, "a"), started(t, at, "b")
 	slow, err := a.pool.Begin(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, slow, insertSQL, "a", changeUser, "slow")
+	mustExec(t, slow, insertChange, "a", changeUser, "slow")
 	gone, err := a.pool.Begin(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, gone, insertSQL, "a", changeUser, "gone")
+	mustExec(t, gone, insertChange, "a", changeUser, "gone")
 	if err := gone.Rollback(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -229,12 +220,12 @@ func TestFeed_doesNotMissWhatIsCommittedLate(t *testing.T) {
 }
 
 func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	m := newMember(t, at, "m")
 	skip := func() { mustExec(t, m.pool, "SELECT nextval('change_numbers')") }
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "first")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "first")
 	skip()
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "third")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "third")
 	now := time.Now()
 	read := func(at time.Time) []string {
 		t.Helper()
@@ -261,7 +252,7 @@ func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
 		t.Fatal(got, m.gaps)
 	}
 	skip()
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "fifth")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "fifth")
 	read(now)
 	read(now.Add(longestWrite + time.Second))
 	if len(m.gaps) != 0 {
@@ -271,7 +262,7 @@ func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
 		t.Error("blind without a reason")
 	}
 	mustExec(t, m.pool, "SELECT setval('change_numbers', 1000000)")
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "far")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "far")
 	if got := read(now); !slices.Equal(got, []string{"far"}) || len(m.gaps) > maxGaps || !m.blind(now) || m.blind(now.Add(longestWrite)) {
 		t.Error("a sequence that jumps", got, len(m.gaps))
 	}
@@ -287,7 +278,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 		"numbers reused": "DELETE FROM changes WHERE number > 1; SELECT setval('change_numbers', 1); INSERT INTO changes (node, kind, user_id) SELECT 'x', 'user', 'new' FROM generate_series(1, 9)",
 	} {
 		t.Run(name, func(t *testing.T) {
-			at := tables(t, pgtest.Database(t))
+			at := withTables(t).URL
 			a, b := newMember(t, at, "a"), newMember(t, at, "b")
 			for i := range 3 {
 				a.change(t, changeUser, fmt.Sprint(i))
@@ -305,10 +296,9 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 		})
 	}
 	t.Run("away for long", func(t *testing.T) {
-		at := tables(t, pgtest.Database(t))
+		at := withTables(t).URL
 		b := newMember(t, at, "b")
-		past := time.Now().Add(-longestWrite - time.Second)
-		b.seen.Store(&past)
+		b.looked = time.Now().Add(-longestWrite - time.Second)
 		if err := b.look(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +308,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 
 // The newest of the old rows stays, so that a node that was in step finds its place.
 func TestFeed_trims(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := newMember(t, at, "a"), newMember(t, at, "b")
 	for i := range 5 {
 		a.change(t, changeUser, fmt.Sprint(i))
@@ -355,7 +345,7 @@ func TestFeed_trims(t *testing.T) {
 
 // A cable that is pulled: nothing says so, and the node has to find out by itself.
 func TestFeed_knowsThatItIsCutOff_AC187(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	p, behind := newProxy(t, at)
 	a, b := started(t, at, "a"), started(t, behind, "b")
 	a.change(t, changeUser, "before")
@@ -380,7 +370,7 @@ func TestFeed_knowsThatItIsCutOff_AC187(t *testing.T) {
 
 // 1000 changes over 20 cuts, of both kinds, and each of them arrives.
 func TestFeed_losesNothingOverCuts(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	p, behind := newProxy(t, at)
 	a, b := started(t, at, "a"), started(t, behind, "b")
 	const changes, cuts = 1000, 20
@@ -395,7 +385,7 @@ func TestFeed_losesNothingOverCuts(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, err = tx.Exec(context.Background(), insertSQL, "a", changeUser, fmt.Sprint(i))
+				_, err = tx.Exec(context.Background(), insertChange, "a", changeUser, fmt.Sprint(i))
 				if err != nil {
 					t.Error(err)
 				}
@@ -438,7 +428,8 @@ func TestFeed_losesNothingOverCuts(t *testing.T) {
 
 func TestFeed_overARestartOfTheServer(t *testing.T) {
 	s := pgtest.Start(t)
-	at := tables(t, s.URL("postgres"))
+	at := s.URL("postgres")
+	connectTo(t, Options{URL: at}).Close() // makes the tables
 	a, b := started(t, at, "a"), started(t, at, "b")
 	a.change(t, changeUser, "before")
 	eventually(t, "before", func() bool { return b.heard("before") })
@@ -447,7 +438,7 @@ func TestFeed_overARestartOfTheServer(t *testing.T) {
 	s.Restart(t)
 	eventually(t, "in step", b.inStep)
 	eventually(t, "after", func() bool {
-		_, err := a.pool.Exec(context.Background(), insertSQL, "a", changeUser, "after")
+		_, err := a.pool.Exec(context.Background(), insertChange, "a", changeUser, "after")
 		return err == nil
 	})
 	a.poke()
@@ -457,7 +448,7 @@ func TestFeed_overARestartOfTheServer(t *testing.T) {
 // A listener that panics or hangs keeps nobody else from hearing, and a node whose
 // listener hangs does not say that it is in step.
 func TestFeed_listenersThatFail(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := started(t, at, "a"), newMember(t, at, "b")
 	hang := make(chan struct{})
 	b.told.users.add(func(string) { panic("own") })
@@ -471,6 +462,26 @@ func TestFeed_listenersThatFail(t *testing.T) {
 	eventually(t, "others hear on", func() bool { return b.heard("bob") })
 	close(hang)
 	eventually(t, "in step", b.inStep)
+}
+
+// A node that begins anew to read is not in step while a listener hangs either: what is
+// cached there was not dropped yet.
+func TestFeed_placeLostWhileAListenerHangs(t *testing.T) {
+	b := newMember(t, withTables(t).URL, "b")
+	hang := make(chan struct{})
+	defer close(hang)
+	b.told.users.add(func(string) { <-hang })
+	b.told.everything()
+	time.Sleep(inStepFor / 2)
+	past := time.Now().Add(-longestWrite - time.Second)
+	b.looked = past
+	b.seen.Store(&past)
+	if err := b.look(context.Background()); err != nil || !b.looked.After(past) {
+		t.Fatalf("it did not look: %v", err)
+	}
+	if b.inStep() {
+		t.Error("it says that it is in step")
+	}
 }
 
 func TestFeed_inStepAllocatesNothing(t *testing.T) {

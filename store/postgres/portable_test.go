@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ type place struct {
 }
 
 func newPlace(t *testing.T) storetest.Place {
-	p := &place{o: newOptions(t), keys: newKeys(t)}
+	p := &place{o: withTables(t), keys: newKeys(t)}
 	t.Cleanup(p.close)
 	return p
 }
@@ -103,7 +104,7 @@ func TestStore_isCopiedToBadger(t *testing.T)   { storetest.RunPortable(t, newPl
 // Two gateways that start while a copy begins must not serve from half of it: whoever opened
 // the database before the copy keeps the copy out.
 func TestOpen_fillsOnlyWhatNobodyOpened(t *testing.T) {
-	o, keys := newOptions(t), newKeys(t)
+	o, keys := withTables(t), newKeys(t)
 	serving := openAt(t, o, keys)
 	filling := o
 	filling.Fill = "a copy"
@@ -116,9 +117,41 @@ func TestOpen_fillsOnlyWhatNobodyOpened(t *testing.T) {
 	}
 }
 
+// AC-025: two commands that make the same copy, one of them held up: when the other has
+// finished it and a gateway serves, the late one must not bring back who was removed there
+// since.
+func TestImport_AC025_EndsWhenAnotherHasFinished(t *testing.T) {
+	o, keys := newOptions(t), newKeys(t)
+	filling := o
+	filling.Fill = "a copy"
+	first, late := openAt(t, filling, keys), openAt(t, filling, keys)
+	rows := []store.Row{{Table: store.APIKeys, ID: "stolen", Data: []byte(`{"id":"stolen","name":"a program"}`)}}
+	for _, s := range []*Store{first, late} {
+		if err := s.Import(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Filled(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	serving := openAt(t, o, keys)
+	if err := serving.RemoveAPIKey(t.Context(), "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Import(t.Context(), rows); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("importing late: %v", err)
+	}
+	if err := late.Filled(t.Context(), nil); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("ending it late: %v", err)
+	}
+	if k, err := serving.APIKey(t.Context(), "stolen"); !errors.Is(err, mfa.ErrNotFound) {
+		t.Errorf("the key that was revoked is back: %+v, %v", k, err)
+	}
+}
+
 // Whoever reads slowly must not lose the snapshot to the bounds on time of other calls.
 func TestExport_mayTakeLong(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	o.URL += "&statement_timeout=200&idle_in_transaction_session_timeout=200"
 	s := openAt(t, o, newKeys(t))
 	for _, id := range []mfa.UserID{"a", "b"} {

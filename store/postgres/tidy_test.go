@@ -22,7 +22,7 @@ func count(t *testing.T, s *Store, table string) (n int) {
 
 func TestStore_removesWhatIsTooOld(t *testing.T) {
 	var c clock
-	o := newOptions(t)
+	o := withTables(t)
 	o.Now, o.KeepEvents = c.now, 10*24*time.Hour
 	s := openAt(t, o, newKeys(t))
 	const n = tidyBatch + 20 // more than one statement takes
@@ -97,7 +97,7 @@ func TestStore_removesWhatIsTooOld(t *testing.T) {
 
 // A session that was put off while old ones are removed stays.
 func TestStore_removesNothingThatWasPutOff(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	s := openAt(t, o, newKeys(t))
 	half := sessionOf("s", "id-alice")
 	half.Complete, half.Expires = false, time.Now().Add(-2*time.Hour)
@@ -115,5 +115,29 @@ func TestStore_removesNothingThatWasPutOff(t *testing.T) {
 	must(t, <-done)
 	if got := count(t, s, "sessions"); got != 1 {
 		t.Errorf("%d sessions are left", got)
+	}
+}
+
+// A node whose clock is wrong takes nothing away that is not old for the others.
+func TestStore_removesNothingByAWrongClock(t *testing.T) {
+	var c clock
+	o := newOptions(t)
+	o.Now = c.now
+	s := openAt(t, o, newKeys(t))
+	must(t, s.AppendEvents(ctx, []mfa.Event{{At: time.Now(), Name: mfa.EventSignIn}}))
+	must(t, s.UpdateAttempts(ctx, []string{"alice"}, func(a []mfa.Attempts) error { a[0].Count = 4; return nil }))
+	eventually(t, "the clocks are compared", func() bool { return s.compared.Load() != nil })
+	c.ahead.Store(int64(365 * 24 * time.Hour))
+	s.compared.Store(&clocks{at: time.Now(), ahead: 365 * 24 * time.Hour})
+	if err := s.tidyByClock(ctx); err == nil {
+		t.Error("nobody is told")
+	}
+	if e, a := count(t, s, "events"), count(t, s, "attempts"); e != 1 || a != 1 {
+		t.Errorf("%d events and %d counters are left", e, a)
+	}
+	s.compared.Store(&clocks{at: time.Now()})
+	must(t, s.tidyByClock(ctx))
+	if e, a := count(t, s, "events"), count(t, s, "attempts"); e != 0 || a != 0 {
+		t.Errorf("%d events and %d counters are left", e, a)
 	}
 }
