@@ -17,10 +17,10 @@ import (
 	"github.com/secondgate/secondgate/store/transfer"
 )
 
-// TestScale_copies says how long backup, restore and migration take: the rows a second from a
+// TestCopies says how long backup, restore and migration take: the rows a second from a
 // store into a file, from there into a new store of each kind, and of the comparison that
 // ends a copy.
-func TestScale_copies(t *testing.T) {
+func TestCopies(t *testing.T) {
 	hasher := newHasher(t)
 	dir := folder(t)
 	c := newCrowd(t, hasher, crowdPath(dir))
