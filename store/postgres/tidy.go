@@ -37,10 +37,9 @@ func (s *Store) keepTidy() {
 }
 
 // expiring are the tables whose rows go by time, always from the oldest end: so what it
-// costs does not grow with what is kept.
-// What was put off meanwhile stays: its time is looked at once more when it is locked. The
-// array is made first: with IN, the plan for any values goes through all that is too old
-// for each part of it.
+// costs does not grow with what is kept. What was put off meanwhile stays: its time is
+// looked at once more when it is locked. The array is made first: with IN, the plan for any
+// values goes through all that is too old for each part of it.
 var expiring = []string{
 	`DELETE FROM sessions WHERE id = ANY (ARRAY (SELECT id FROM sessions WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
 	`DELETE FROM challenges WHERE id = ANY (ARRAY (SELECT id FROM challenges WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
