@@ -76,6 +76,7 @@ type DB struct {
 	node   string // names this process to the others; one that was started again has another
 
 	installation string
+	serves       atomic.Bool // the installation is known, and every new connection has to lead to it
 	fresh        bool
 
 	told      *told
@@ -130,7 +131,7 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.PingTimeout = connectTime
-	config.AfterConnect = harden
+	config.AfterConnect = d.greet
 	// Connections are made when they are needed: a database that is away now must not be
 	// an error of its own here.
 	if d.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
@@ -161,6 +162,7 @@ func (d *DB) prepare(ctx context.Context) error {
 	if err := d.install(short); err != nil {
 		return err
 	}
+	d.serves.Store(true)
 	if err := d.complete(short); err != nil {
 		return err
 	}
@@ -172,6 +174,14 @@ func (d *DB) prepare(ctx context.Context) error {
 	}
 	d.exclusive, err = newExclusive(d.pool, d.log)
 	return err
+}
+
+// greet prepares a new connection.
+func (d *DB) greet(ctx context.Context, c *pgx.Conn) error {
+	if err := harden(ctx, c); err != nil || !d.serves.Load() {
+		return err
+	}
+	return d.same(ctx, c)
 }
 
 // Close ends all connections. A Store that was opened closes its DB itself.

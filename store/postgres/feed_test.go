@@ -305,8 +305,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 	t.Run("away for long", func(t *testing.T) {
 		at := tables(t, pgtest.Database(t))
 		b := newMember(t, at, "b")
-		past := time.Now().Add(-longestWrite - time.Second)
-		b.seen.Store(&past)
+		b.looked = time.Now().Add(-longestWrite - time.Second)
 		if err := b.look(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -469,6 +468,26 @@ func TestFeed_listenersThatFail(t *testing.T) {
 	eventually(t, "others hear on", func() bool { return b.heard("bob") })
 	close(hang)
 	eventually(t, "in step", b.inStep)
+}
+
+// A node that begins anew to read is not in step while a listener hangs either: what is
+// cached there was not dropped yet.
+func TestFeed_placeLostWhileAListenerHangs(t *testing.T) {
+	b := newMember(t, tables(t, pgtest.Database(t)), "b")
+	hang := make(chan struct{})
+	defer close(hang)
+	b.told.users.add(func(string) { <-hang })
+	b.told.everything()
+	time.Sleep(inStepFor / 2)
+	past := time.Now().Add(-longestWrite - time.Second)
+	b.looked = past
+	b.seen.Store(&past)
+	if err := b.look(context.Background()); err != nil || !b.looked.After(past) {
+		t.Fatalf("it did not look: %v", err)
+	}
+	if b.inStep() {
+		t.Error("it says that it is in step")
+	}
 }
 
 func TestFeed_inStepAllocatesNothing(t *testing.T) {

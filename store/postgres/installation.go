@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/secondgate/secondgate/internal/durable"
 	"github.com/secondgate/secondgate/store"
 )
@@ -60,6 +62,23 @@ func (d *DB) install(ctx context.Context) (err error) {
 		return writeMarker(d.o.Marker, d.installation)
 	case marked != "" && marked != d.installation:
 		return d.lost("it is the database of another installation") // it was emptied a moment ago
+	}
+	return nil
+}
+
+// same refuses a connection that leads to another database than the one that was opened. A
+// name may come to mean another one while the gateway serves (a server that takes over, a
+// database that was renamed), and in an empty one nobody has a second factor (AC-228).
+func (d *DB) same(ctx context.Context, c *pgx.Conn) error {
+	var found string
+	err := c.QueryRow(ctx, `SELECT id FROM installation`).Scan(&found)
+	switch {
+	case noRow(err), codeOf(err) == codeNoTable:
+		return d.lost("it is empty")
+	case err != nil:
+		return err
+	case found != d.installation:
+		return d.lost("it is the database of another installation")
 	}
 	return nil
 }

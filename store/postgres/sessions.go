@@ -191,21 +191,37 @@ func (w *writing) putSession(session *mfa.Session, fresh bool) error {
 	return nil
 }
 
-// endRows ends the sessions of these rows; those that ended already stay so.
+// endRows ends the sessions of these rows.
 func (w *writing) endRows(rows []sessionRow) error {
 	for _, row := range rows {
-		session, err := w.s.session(row, mfa.SessionID(row.id))
-		if errors.Is(err, mfa.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := w.endSession(session); err != nil {
+		if err := w.end(row); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// end ends the session of a row; one that ended already stays so. What is wrong with the row
+// must not keep the session alive, nor those behind it that are to end as well (AC-191,
+// AC-195).
+func (w *writing) end(row sessionRow) error {
+	session, err := w.s.session(row, mfa.SessionID(row.id))
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		w.s.db.log.Error("store: a session whose row is damaged was ended", "error", err)
+		w.announces("") // whose it was, nobody can say
+		session = &mfa.Session{ID: mfa.SessionID(row.id), User: mfa.UserID(row.user), Expires: w.s.db.now()}
+	case errors.Is(err, mfa.ErrNotFound) && !row.ended:
+		// The column was changed: among the rows of those that go on it would be looked
+		// at again and again.
+		w.put(`UPDATE sessions SET ended = $2 WHERE id = $1`, row.id, w.s.db.now().UTC())
+		return nil
+	case errors.Is(err, mfa.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return w.endSession(session)
 }
 
 // endSession writes the fact in the place of the session.
@@ -329,14 +345,10 @@ func (s *Store) writeEnd(ctx context.Context, id mfa.SessionID) error {
 		if err != nil {
 			return err
 		}
-		session, err := s.session(row, id)
-		if errors.Is(err, mfa.ErrNotFound) {
+		if row.record == nil {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		return w.endSession(session)
+		return w.end(row)
 	})
 }
 
