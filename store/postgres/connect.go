@@ -162,10 +162,10 @@ func (d *DB) prepare(ctx context.Context) error {
 	if err := d.install(short); err != nil {
 		return err
 	}
-	d.serves.Store(true)
 	if err := d.complete(short); err != nil {
 		return err
 	}
+	d.serves.Store(true)
 	// Before anything is read that could change meanwhile.
 	d.told = newTold(d.log)
 	var err error

@@ -57,6 +57,13 @@ func (s *Store) Import(ctx context.Context, rows []store.Row) error {
 		if _, err := tx.Exec(ctx, unbounded); err != nil {
 			return err
 		}
+		var there bool
+		if err := tx.QueryRow(ctx, markHeld, metaFilling).Scan(&there); noRow(err) {
+			own = errFilled
+			return own
+		} else if err != nil {
+			return err
+		}
 		for len(rows) > 0 {
 			table := rows[0].Table
 			n := slices.IndexFunc(rows, func(r store.Row) bool { return r.Table != table })
@@ -77,13 +84,21 @@ func (s *Store) Import(ctx context.Context, rows []store.Row) error {
 		s.db.answers()
 		return nil
 	case own != nil:
-		return fmt.Errorf("importing: a row of table %w", own)
+		return fmt.Errorf("importing: %w", own)
 	}
 	if err = taken(err); errors.Is(err, mfa.ErrTaken) {
 		return fmt.Errorf("importing: a unique key belongs to somebody else here: %w", err)
 	}
 	return s.db.wrap(ctx, "importing", &asked{err})
 }
+
+// errFilled says that the copy was ended while this one was at it: gateways may serve by
+// now, and what was removed there since must not come back (AC-025).
+var errFilled = fmt.Errorf("%w: another command has finished the same copy meanwhile; start the gateway", store.ErrNotEmpty)
+
+// markHeld finds the mark and holds it until the transaction ends, so that nobody ends the
+// copy in the middle of it.
+const markHeld = `SELECT true FROM meta WHERE name = $1 FOR SHARE`
 
 // importing is an import into one table.
 type importing struct {
@@ -96,7 +111,7 @@ type importing struct {
 
 // wrong ends the import because of a row.
 func (i *importing) wrong(err error) error {
-	i.own = fmt.Errorf("%s: %w", i.table, err)
+	i.own = fmt.Errorf("a row of table %s: %w", i.table, err)
 	return i.own
 }
 
@@ -486,6 +501,21 @@ func (s *Store) Filled(ctx context.Context, list []mfa.Event) error {
 		return errors.New("ending the copy: the store was not opened to be filled")
 	}
 	err := s.update(ctx, []string{appendLine}, func(w *writing) error {
+		there := false
+		err := w.ask(func(b *pgx.Batch) {
+			b.Queue(`SELECT true FROM meta WHERE name = $1 FOR UPDATE`, metaFilling).QueryRow(func(r pgx.Row) error {
+				if err := r.Scan(&there); !noRow(err) {
+					return err
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if !there {
+			return errFilled
+		}
 		if err := w.appendEvents(list); err != nil {
 			return err
 		}
