@@ -85,6 +85,7 @@ var texts = []struct {
 	{mfa.ErrCloned, text{422, "cloned", "There may be a copy of this passkey", "Verify with another factor, remove this passkey and set up a new one."}},
 	{mfa.ErrRejected, text{422, "rejected", "That was not right, or was used before", "Try again with a new one."}},
 	{mfa.ErrNotSent, text{503, "not_sent", "The code could not be sent", "Try again in a moment, or use another factor."}},
+	{mfa.ErrInTurn, text{503, "busy", "Another such change is being made", "Try again in a moment."}},
 	{mfa.ErrBusy, text{503, "busy", "Too much is going on", "Try again in a moment."}},
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/pages"
 )
 
 func init() {
@@ -168,6 +169,8 @@ type App struct {
 	elsewhere []protectedSite
 	// named are the organizations that routes name without a placeholder.
 	named []mfa.OrganizationID
+
+	closed *pages.Closed // what answers until the store is open
 
 	ready chan struct{}              // closed when the store is open
 	rt    atomic.Pointer[generation] // set then, for good
@@ -333,6 +336,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadSources(ctx); err != nil {
 		return err
 	}
+	if a.closed, err = pages.NewClosed(a.pageBrand()); err != nil {
+		return err // it says what it was making
+	}
 	if a.emitter, err = newEmitter(ctx, a.logger); err != nil {
 		return fmt.Errorf("finding the app events: %w", err)
 	}
@@ -360,6 +366,10 @@ func (a *App) absolute() time.Duration {
 		return defaultAbsolute
 	}
 	return time.Duration(a.Session.Absolute)
+}
+
+func (a *App) pageBrand() pages.Brand {
+	return pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support}
 }
 
 func (a *App) brandName() string {

@@ -275,7 +275,7 @@ func (h *PortalHandler) serveHeld(w http.ResponseWriter, arrived *http.Request) 
 	h.believe(arrived)
 	v, err := a.enter(arrived.Context())
 	if err != nil {
-		unavailable(w, arrived)
+		a.unavailable(w, arrived)
 		return
 	}
 	defer v.leave()

@@ -182,7 +182,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (http.ResponseWr
 	}
 	v, err := h.app.enter(r.Context())
 	if err != nil {
-		unavailable(w, r)
+		h.app.unavailable(w, r)
 		return w, nil, nil
 	}
 	defer v.leave()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/secondgate/secondgate/pages"
 )
 
 // site is a site with one part that asks for more, one that asks for nothing,
@@ -289,7 +291,11 @@ func TestApp_RefusesShutOutPages(t *testing.T) {
 
 // Requests come before the store is open: apps start in no fixed order.
 func TestHandler_WaitsForTheStore(t *testing.T) {
-	h := &Handler{app: &App{ready: make(chan struct{})}}
+	closed, err := pages.NewClosed(pages.Brand{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Handler{app: &App{ready: make(chan struct{}), closed: closed}}
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 		t.Error("the request went on")
 		return nil

@@ -78,7 +78,7 @@ func (a *App) serveOwnHost(w http.ResponseWriter, r *http.Request) {
 	}
 	v, err := a.enter(r.Context())
 	if err != nil {
-		unavailable(w, r)
+		a.unavailable(w, r)
 		return
 	}
 	defer v.leave()
@@ -188,15 +188,21 @@ func serveRelated(w http.ResponseWriter, origins []string) {
 	_, _ = w.Write(document) // nobody is left to tell when the browser went away
 }
 
-// unavailable answers where not even the pages can be had.
-func unavailable(w http.ResponseWriter, r *http.Request) {
-	if api.Serves(asArrived(r).URL.Path) {
-		api.Unavailable(guard.Plain(w), r.TLS != nil)
+// unavailable answers where there is no generation that could: the store is not open yet.
+func (a *App) unavailable(w http.ResponseWriter, r *http.Request) {
+	arrived := asArrived(r)
+	https := r.TLS != nil
+	if p := peer(r); p.Proto == "https" {
+		https = true
+	}
+	if api.Serves(arrived.URL.Path) {
+		api.Unavailable(guard.Plain(w), https)
 		return
 	}
-	unavailableAs(w, http.StatusServiceUnavailable)
+	a.closed.Serve(w, arrived, https)
 }
 
+// unavailableAs answers another proxy, which may show it to people.
 func unavailableAs(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Retry-After", "2")

@@ -295,7 +295,7 @@ func buildEdges(a *App, key sessionsKey, pooled *pooledSessions, gate *mfa.Gate,
 	var g *generation
 	people, err := pages.New(pages.Config{
 		Gate: gate, Guard: front,
-		Brand:          pages.Brand{Name: a.brandName(), Accent: a.Brand.Accent, Support: a.Brand.Support},
+		Brand:          a.pageBrand(),
 		LinkOrigin:     a.letterOrigin(),
 		Administration: func(by mfa.Actor) pages.Administration { return gate.As(by) },
 		Apps:           a.linkOrigins(),

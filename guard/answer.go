@@ -60,6 +60,9 @@ func askerOf(r *http.Request) asker {
 	return program
 }
 
+// ForPerson reports whether a person waits for the answer, so that it can be a page.
+func ForPerson(r *http.Request) bool { return askerOf(r) != program }
+
 func isForm(contentType string) bool {
 	kind, _, _ := strings.Cut(contentType, ";")
 	switch strings.ToLower(strings.TrimSpace(kind)) {

@@ -14,6 +14,9 @@ var (
 	ErrRejected = errors.New("rejected")
 	// ErrBusy says that the work was not begun because too much waits already.
 	ErrBusy = errors.New("too busy")
+	// ErrInTurn says that the work was not begun because other work that it has to follow
+	// goes on for too long. It is an ErrBusy.
+	ErrInTurn = fmt.Errorf("another such change is being made; try again in a moment (%w)", ErrBusy)
 	// ErrExpired says that what was started waited too long and starts again.
 	ErrExpired = errors.New("expired")
 	// ErrNoSession says that nobody is signed in (any more).

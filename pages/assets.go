@@ -13,7 +13,7 @@ import (
 	"github.com/secondgate/secondgate/internal/web"
 )
 
-//go:embed assets/style.css assets/console.css assets/pages.js
+//go:embed assets/style.css assets/console.css assets/pages.js assets/reload.js
 var assetFiles embed.FS
 
 var logoTypes = map[string]string{"image/svg+xml": "svg", "image/png": "png", "image/webp": "webp"}
@@ -32,7 +32,7 @@ type asset struct {
 
 func loadAssets(b Brand, colours palette) (*assets, error) {
 	a := &assets{files: map[string]asset{}, urls: map[string]string{}}
-	for name, contentType := range map[string]string{"style.css": "text/css; charset=utf-8", "console.css": "text/css; charset=utf-8", "pages.js": "text/javascript; charset=utf-8"} {
+	for name, contentType := range map[string]string{"style.css": "text/css; charset=utf-8", "console.css": "text/css; charset=utf-8", "pages.js": "text/javascript; charset=utf-8", "reload.js": "text/javascript; charset=utf-8"} {
 		data, err := assetFiles.ReadFile("assets/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("reading assets: %w", err)

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"errors"
-	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -103,19 +102,8 @@ func New(cfg Config) (*Pages, error) {
 	if p.logger = cfg.Logger; p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
 	}
-	colours, err := parseBrand(cfg.Brand)
-	if err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
-	}
-	if p.words, err = texts(); err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
-	}
-	if p.assets, err = loadAssets(cfg.Brand, colours); err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
-	}
-	p.brand = newBrand(cfg.Brand, p.assets)
-	if p.sheets, err = sheets(); err != nil {
-		return nil, fmt.Errorf("making pages: %w", err)
+	if err := p.dress(cfg.Brand); err != nil {
+		return nil, err
 	}
 	p.routes = map[string]route{
 		"":                        {get: p.serveStart},
@@ -262,12 +250,12 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rt.get != nil:
 		rt.get(v)
 	case r.Method == http.MethodPost && rt.post != nil:
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = web.Body(w, r, maxBody)
 		if v.ours() {
 			rt.post(v)
 		}
 	case r.Method == http.MethodPost && rt.call != nil:
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = web.Body(w, r, maxBody)
 		rt.call(v)
 	default:
 		v.methodNotAllowed(rt.get != nil, rt.post != nil || rt.call != nil)

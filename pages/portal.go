@@ -193,7 +193,7 @@ func (p *Pages) serveHandOff(v *visit) {
 func (v *visit) handOffFailed(err error) {
 	switch {
 	case errors.Is(err, mfa.ErrRejected): // a *mfa.ThrottledError
-		v.busy()
+		v.busy(err)
 	case errors.Is(err, mfa.ErrNotAllowed):
 		v.notFound() // the address was made up
 	default:

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"time"
@@ -147,12 +148,17 @@ func (v *visit) fault(err error) {
 	}
 }
 
-func (v *visit) busy() {
-	v.busyHeader()
-	v.message(http.StatusServiceUnavailable, messagePage{
+// busy answers what was not begun because of what others do at the moment.
+func (v *visit) busy(err error) {
+	m := messagePage{
 		Heading: v.T("busy.title"), Text: []string{v.T("busy")},
 		Actions: []action{{Href: v.again(), Label: v.T("try_again")}},
-	})
+	}
+	if errors.Is(err, mfa.ErrInTurn) {
+		m.Heading, m.Text = v.T("in_turn.title"), []string{v.T("in_turn")}
+	}
+	v.busyHeader()
+	v.message(http.StatusServiceUnavailable, m)
 }
 
 // unavailable answers a fault of ours. The cause goes to the log and nowhere
@@ -163,6 +169,9 @@ func (v *visit) unavailable(err error) {
 	v.message(http.StatusServiceUnavailable, messagePage{
 		Heading: v.T("unavailable.title"), Text: []string{v.T("unavailable.text"), v.T("unavailable.ask", "support", v.helper())},
 		Actions: []action{{Href: v.again(), Label: v.T("try_again")}},
+		// A fault of this page alone would come back as soon as it came again. A store that
+		// does not answer is none.
+		Reload: err == nil && v.r.Method == http.MethodGet,
 	})
 }
 

@@ -246,6 +246,7 @@ type messagePage struct {
 
 	SkipMeans string // where the matter can be skipped: what that means
 	Refresh   string // where the browser goes on to by itself
+	Reload    bool   // it asks for the page again as soon as the gate is well
 }
 
 // message shows a messagePage.

@@ -789,6 +789,10 @@ var scenes = []scene{
 		return w.get("/.mfa/sign-in" + rd)
 	}},
 	{"unavailable", 503, refusing(func(w *world, rw http.ResponseWriter, r *http.Request) { w.pages.Unavailable(rw, r) })},
+	// The store is not open yet.
+	{"closed", 503, closed(http.MethodGet)},
+	{"closed-post", 503, closed(http.MethodPost)},
+	{"in-turn", 503, posting("/.mfa/sign-in", url.Values{"name": {"alice"}, "password": {"a password"}}, func(w *world) { w.gate.err = fmt.Errorf("waiting for roles: %w", mfa.ErrInTurn) })},
 	{"cookie-lost", 403, getting("/.mfa/verify?c=1", nil)},
 	// Not the page that leads on from the portal: it would lead the viewer away.
 	{"did-not-arrive", 403, func(_ testing.TB, w *world) answer {

@@ -250,7 +250,7 @@ func (v *visit) fail(err error) {
 	case errors.Is(err, mfa.ErrDisabled):
 		v.refused(mfa.Decision{Reason: mfa.ReasonDisabled})
 	case errors.Is(err, mfa.ErrBusy):
-		v.busy()
+		v.busy(err)
 	default:
 		v.unavailable(err)
 	}

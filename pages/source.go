@@ -219,7 +219,7 @@ func (v *visit) sourceFailed(s mfa.SourceInfo, err error) {
 		// who has not signed in.
 		m.Text = []string{v.T("source.rejected.text", "source", title), v.T("source.ask", "support", v.helper())}
 	case errors.Is(err, mfa.ErrBusy):
-		v.busy()
+		v.busy(err)
 		return
 	case errors.Is(err, mfa.ErrNotAllowed):
 		v.notFound() // it was taken out of the configuration just now

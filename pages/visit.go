@@ -96,17 +96,25 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request, req *guard.Request
 			req.Cookies.ClearPlanted(w, k, req.SentPath())
 		}
 	}
-	chosen, n := web.Find(r, req.Cookies.Name(web.LanguageCookie))
-	if n != 1 {
-		chosen = ""
-	}
-	v.words = p.words.choose(chosen, r.Header.Get("Accept-Language"))
-	if theme, n := web.Find(r, req.Cookies.Name(web.ThemeCookie)); n == 1 && (theme == "light" || theme == "dark") {
-		v.theme = theme
-	}
+	v.readPreferences(req.Cookies)
 	v.read(v.query)
 	v.at.Language = v.words.Tag
 	return v
+}
+
+// readPreferences takes the language and the theme from the cookies of these names, or from what the
+// browser prefers.
+func (v *visit) readPreferences(cookies ...web.Cookies) {
+	language := ""
+	for _, c := range cookies {
+		if chosen, n := web.Find(v.r, c.Name(web.LanguageCookie)); n == 1 {
+			language = chosen
+		}
+		if theme, n := web.Find(v.r, c.Name(web.ThemeCookie)); n == 1 && (theme == "light" || theme == "dark") {
+			v.theme = theme
+		}
+	}
+	v.words = v.p.words.choose(language, v.r.Header.Get("Accept-Language"))
 }
 
 // read takes from q what travels along. It comes from the outside, whichever way: what

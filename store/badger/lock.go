@@ -50,7 +50,7 @@ func (s *Store) Exclusively(ctx context.Context, name string, work func(context.
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return ctx.Err()
 		}
-		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
+		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrInTurn)
 	}
 	defer func() { <-turn }()
 	return work(ctx)

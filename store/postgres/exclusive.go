@@ -108,7 +108,7 @@ func (l *exclusive) refused(ctx, wait context.Context, name string, err error) e
 		return ctx.Err()
 	case wait.Err() != nil,
 		slices.Contains([]string{codeLockTimeout, codeCanceled, codeDeadlock, codeSerialization}, codeOf(err)):
-		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrBusy)
+		return fmt.Errorf("waiting for %s: %w", name, mfa.ErrInTurn)
 	}
 	return fmt.Errorf("taking the lock %s: %w", name, err)
 }

@@ -19,7 +19,7 @@ var expiring10 = flag.Int("expire", 5000, "how many sessions and challenges come
 // with how many there ever were, and neither must the room they take.
 func TestTidy_costStaysFlat(t *testing.T) {
 	const rounds, probes = 10, 40
-	o, n := newOptions(t), *expiring10
+	o, n := withTables(t), *expiring10
 	var shift atomic.Int64
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
 	s := openAt(t, o, newKeys(t))
@@ -104,7 +104,7 @@ func middle(list []time.Duration) time.Duration {
 // When sessions were last seen is written once a minute for each that is in use: that must
 // not write any index, or the tables would grow all day.
 func TestTouch_writesNoIndex(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	s := openAt(t, o, newKeys(t))
 	now := time.Now().UTC()
 	const n = 500
