@@ -57,7 +57,8 @@ type View struct {
 	// session goes on for a minute; routes that want fresh proofs must refuse.
 	Stale bool
 
-	asserted *sent // where assertions of it are kept; nil: nowhere
+	asserted *sent  // where assertions of it are kept; nil: nowhere
+	token    string // that was verified
 }
 
 // Manager issues and verifies tokens. It is safe for concurrent use.
