@@ -510,9 +510,9 @@ func TestThousands(t *testing.T) {
 }
 
 // A bar on a terminal, a line now and then elsewhere, and nothing for programs.
-func TestProgressBar(t *testing.T) {
+func TestProgress(t *testing.T) {
 	var out strings.Builder
-	p := new(flags).newProgress(&out, "Copying")
+	p := new(flags).newCounting(&out, "Copying")
 	p.at(copyProgress{Rows: 5, Of: 10})
 	if out.Len() > 0 {
 		t.Errorf("a line at once: %q", out.String())
@@ -524,13 +524,13 @@ func TestProgressBar(t *testing.T) {
 		t.Errorf("%q", out.String())
 	}
 	out.Reset()
-	p.terminal = true
-	p.show(copyProgress{Rows: 4000, Of: 3000})
+	p.terminal, p.told = true, time.Time{}
+	p.at(copyProgress{Rows: 4000, Of: 3000})
 	if !strings.Contains(out.String(), "(100 %)  [========================]") {
 		t.Errorf("%q", out.String())
 	}
 	out.Reset()
-	p = (&flags{json: true}).newProgress(&out, "Copying")
+	p = (&flags{json: true}).newCounting(&out, "Copying")
 	p.at(copyProgress{Rows: 5})
 	p.done()
 	if out.Len() > 0 {
