@@ -33,15 +33,18 @@ type keysTeller interface {
 type keyring struct {
 	*seal.Keyset
 	rotation *store.Rotation // nil: the store cannot seal its records anew
-	longest  atomic.Int64    // the longest life of a token that there was, in nanoseconds
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	// newer looks whether another node has changed the keys; nil: there is none.
+	newer   func(context.Context) error
+	longest atomic.Int64 // the longest life of a token that there was, in nanoseconds
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // newKeyring returns the keyring of a store that was just opened. run carries rotations on
 // until close.
 func newKeyring(opened openStore, keys *seal.Keyset, logger *slog.Logger) *keyring {
 	k := &keyring{Keyset: keys, stop: func() {}}
+	opened = unmeasured(opened)
 	if resealer, ok := opened.(store.Resealer); ok {
 		cfg := store.Rotation{
 			Keys: keys, Store: resealer, Locks: opened, Logger: logger, Now: clock.Now,
@@ -53,6 +56,7 @@ func newKeyring(opened openStore, keys *seal.Keyset, logger *slog.Logger) *keyri
 		}
 		k.rotation = store.NewRotation(cfg)
 		if shared {
+			k.newer = keys.Refresh
 			teller.OnKeysChange(k.rotation.Wake)
 		}
 	}

@@ -21,11 +21,7 @@ func (a *App) databaseStats() (postgres.Stats, bool) {
 		return postgres.Stats{}, false
 	}
 	defer v.leave()
-	opened := g.pooled.store.store
-	if m, ok := opened.(*measuredStore); ok {
-		opened = m.openStore
-	}
-	s, ok := opened.(databaseStore)
+	s, ok := unmeasured(g.pooled.store.store).(databaseStore)
 	if !ok {
 		return postgres.Stats{}, false
 	}

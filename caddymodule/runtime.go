@@ -124,7 +124,7 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 		ps.keys.lives(key.absolute)
 		m, err := session.New(session.Config{
 			Store: ps.store, Keys: derivedKeys(ps.keys.Keyset, forTokens), Issuer: "secondgate",
-			Idle: key.idle, Absolute: key.absolute, Now: clock.Now,
+			Idle: key.idle, Absolute: key.absolute, Now: clock.Now, Newer: ps.keys.newer,
 		})
 		if err != nil {
 			_, closeErr := pool.Delete(key.place)

@@ -30,10 +30,16 @@ func newDrive(t *testing.T, configured mfa.PolicySettings, declared ...*mfa.Orga
 
 func driveOn(t *testing.T, store mfa.Store, configured mfa.PolicySettings, declared ...*mfa.Organization) *drive {
 	t.Helper()
+	return driveAt(t, store, configured, 60_000, declared...)
+}
+
+// driveAt is driveOn with so many letters a minute.
+func driveAt(t *testing.T, store mfa.Store, configured mfa.PolicySettings, letters int, declared ...*mfa.Organization) *drive {
+	t.Helper()
 	p, _ := newPolicies(t, store, configured, allKinds, declared...)
 	w := newWorldOn(t, store, func(cfg *mfa.Config) {
 		cfg.Policies, cfg.Policy = p, p.Current
-		cfg.AccountPage, cfg.CampaignLetters = accountPage, 60_000
+		cfg.AccountPage, cfg.CampaignLetters = accountPage, letters
 	})
 	return &drive{w, p, mfatest.NewDesk(w.gate)}
 }

@@ -59,12 +59,30 @@ func (o *outage) pausing(now time.Time) bool {
 // RunCampaigns makes one pass over the campaigns: it sends reminders that are due, one
 // letter after the other, and deals with deadlines. A program calls it every minute or so;
 // it returns when there is nothing more to do, after so many letters of each campaign, or
-// when ctx ends. It is safe for concurrent use, also by two Gates on one store.
+// when ctx ends. It is safe for concurrent use, also by two Gates on one store: of all
+// nodes one at a time works, so that CampaignLetters bounds what all of them send together,
+// and the others' calls return nil.
 //
 // Each person gets each reminder once: a counter of their own is taken, in one write, just
 // before the letter goes out. Whoever stops at that moment loses one letter; nobody gets
 // two. The cursor moves behind a page when all of it was dealt with.
 func (g *Gate) RunCampaigns(ctx context.Context) error {
+	list, err := g.cfg.Store.ListCampaigns(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the campaigns: %w", err)
+	}
+	if len(list) == 0 {
+		return nil // most have none, and nobody waits for a lock for that
+	}
+	err = g.cfg.Store.Exclusively(ctx, "campaigns", g.runCampaigns)
+	if errors.Is(err, ErrBusy) {
+		return nil // another node is at it
+	}
+	return err
+}
+
+func (g *Gate) runCampaigns(ctx context.Context) error {
+	// Read again: whoever had the turn before may have ended one.
 	list, err := g.cfg.Store.ListCampaigns(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the campaigns: %w", err)

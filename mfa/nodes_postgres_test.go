@@ -83,3 +83,32 @@ func TestNodes_B37_NoLetterTwiceOnPostgreSQL(t *testing.T) {
 		t.Errorf("%d letters to %d people, want %d", len(got), len(seen), people)
 	}
 }
+
+// B37: what all gateways together send in a minute is what one may send.
+func TestNodes_B37_LettersAMinuteOnPostgreSQL(t *testing.T) {
+	stores, ctx := newCluster(t, 2), t.Context()
+	const people, rate = 30, 600
+	a, b := driveAt(t, stores[0], mfa.PolicySettings{}, rate), driveAt(t, stores[1], mfa.PolicySettings{}, rate)
+	b.time = a.time
+	for i := range people {
+		a.person(fmt.Sprintf("p%03d", i))
+	}
+	a.start(mfa.CampaignInput{Deadline: a.clock().Add(7 * day), Remind: []time.Duration{7 * day}})
+	var tasks sync.WaitGroup
+	began := time.Now()
+	for _, d := range []*drive{a, b} {
+		tasks.Go(func() {
+			if err := d.gate.RunCampaigns(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	tasks.Wait()
+	took := time.Since(began)
+	if n := len(a.reminded()) + len(b.reminded()); n != people {
+		t.Errorf("%d letters, want %d", n, people)
+	}
+	if least := (people - 1) * time.Minute / rate; took < least {
+		t.Errorf("two gateways sent %d letters in %s, and one alone may do so in %s", people, took, least)
+	}
+}

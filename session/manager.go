@@ -35,8 +35,12 @@ type Store interface {
 
 // Config is what a Manager is made of. Every field without a note is required.
 type Config struct {
-	Store     Store
-	Keys      []Key            // the first signs, all verify
+	Store Store
+	Keys  []Key // the first signs, all verify
+	// Newer looks whether another node has made keys, and has had SetKeys called with them
+	// when it returns. It is asked before a token of an unknown key is refused. nil: there
+	// is no other node.
+	Newer     func(context.Context) error
 	Issuer    string           // this installation; tokens of another are refused
 	Idle      time.Duration    // 0: 1 h
 	Absolute  time.Duration    // the most that a token may live; 0: 12 h
@@ -69,6 +73,7 @@ type Manager struct {
 	tokens *cache // of app tokens, so that they and sessions do not push each other out
 	epochs *epochs
 	down   outage
+	newer  newer
 
 	closing sync.Once
 	stop    chan struct{}
@@ -80,7 +85,7 @@ type Manager struct {
 func New(cfg Config) (*Manager, error) {
 	m := &Manager{
 		store: cfg.Store, issuer: cfg.Issuer,
-		idle: cfg.Idle, absolute: cfg.Absolute, now: cfg.Now, epochs: newEpochs(),
+		idle: cfg.Idle, absolute: cfg.Absolute, now: cfg.Now, epochs: newEpochs(), newer: newer{look: cfg.Newer},
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	switch {
@@ -177,9 +182,12 @@ func (m *Manager) hit(c *cache, e *entry, now time.Time, idle time.Duration) *Vi
 // removed opens nothing from that moment on.
 func (m *Manager) load(ctx context.Context, old *entry, token, scope string) (*View, error) {
 	for {
-		ring := m.ring.Load()
-		v, err := m.loadWith(ctx, ring, old, token, scope)
-		if err != nil || m.ring.Load() == ring {
+		var with *ring
+		v, err := m.known(ctx, func(r *ring) (*View, error) {
+			with = r
+			return m.loadWith(ctx, r, old, token, scope)
+		})
+		if err != nil || m.ring.Load() == with {
 			return v, err
 		}
 	}
@@ -239,8 +247,20 @@ func (m *Manager) loadWith(ctx context.Context, ring *ring, old *entry, token, s
 
 // VerifyHalfDone is Verify for half-done sign-ins. It asks the store each time.
 func (m *Manager) VerifyHalfDone(ctx context.Context, token, scope string) (*View, error) {
+	for {
+		var with *ring
+		v, err := m.known(ctx, func(r *ring) (*View, error) {
+			with = r
+			return m.halfDoneWith(ctx, r, token, scope)
+		})
+		if err != nil || m.ring.Load() == with { // as in load
+			return v, err
+		}
+	}
+}
+
+func (m *Manager) halfDoneWith(ctx context.Context, ring *ring, token, scope string) (*View, error) {
 	now := m.now()
-	ring := m.ring.Load()
 	c, err := m.parse(ring, halfDone, token, scope, now)
 	if err != nil {
 		return nil, err
@@ -248,9 +268,6 @@ func (m *Manager) VerifyHalfDone(ctx context.Context, token, scope string) (*Vie
 	v, err := m.records(ctx, c)
 	if err != nil {
 		return nil, err
-	}
-	if m.ring.Load() != ring { // as in load
-		return m.VerifyHalfDone(ctx, token, scope)
 	}
 	if s := v.Session; s.Complete || s.Scope != scope || s.Over(now) {
 		return nil, mfa.ErrNoSession

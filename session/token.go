@@ -140,7 +140,7 @@ func (m *Manager) parse(ring *ring, k kind, token, scope string, now time.Time) 
 	}
 	key, ok := ring.keys[h.Key]
 	if !ok {
-		return nil, ErrInvalid
+		return nil, errUnknownKey
 	}
 
 	var c claims

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/secondgate/secondgate/internal/seal"
@@ -68,10 +69,12 @@ func (r *Rotation) Begin(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
-// Wake has Run look at once.
-func (r *Rotation) Wake() {
+// Wake has Run look at the vault at once.
+func (r *Rotation) Wake() { signal(r.wake) }
+
+func signal(c chan<- struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -133,8 +136,22 @@ func (r *Rotation) until(k seal.KeyInfo) time.Time {
 // Run carries on what there is to do until ctx ends, and takes what other nodes made of the
 // keys.
 func (r *Rotation) Run(ctx context.Context) {
-	remove := r.Keys.OnChange(r.Wake)
+	changed := make(chan struct{}, 1)
+	remove := r.Keys.OnChange(func() { signal(changed) })
 	defer remove()
+	// The vault is followed beside the work, which may take hours: a key that was stolen
+	// must not go on signing here until all records are sealed anew (AC-197).
+	var following sync.WaitGroup
+	defer following.Wait()
+	following.Go(func() {
+		r.repeat(ctx, r.wake, func(ctx context.Context) (time.Duration, error) { return r.Poll, r.Keys.Refresh(ctx) })
+	})
+	r.repeat(ctx, changed, r.round)
+}
+
+// repeat calls fn until ctx ends: when there is something to wake it, and after as long as
+// it says.
+func (r *Rotation) repeat(ctx context.Context, wake <-chan struct{}, fn func(context.Context) (time.Duration, error)) {
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	var failing string
@@ -143,9 +160,9 @@ func (r *Rotation) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-r.wake:
+		case <-wake:
 		}
-		next, err := r.round(ctx)
+		next, err := fn(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -159,11 +176,8 @@ func (r *Rotation) Run(ctx context.Context) {
 	}
 }
 
-// round looks at the vault and does what there is to do now. It returns when to look again.
+// round does what there is to do now. It returns when to look again.
 func (r *Rotation) round(ctx context.Context) (time.Duration, error) {
-	if err := r.Keys.Refresh(ctx); err != nil {
-		return r.Poll, err
-	}
 	if !r.due() {
 		return r.Poll, nil
 	}

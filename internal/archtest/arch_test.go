@@ -59,9 +59,9 @@ var allowed = map[string][]string{
 	"identity/local":   {"internal/oldhash", "internal/seal", "mfa", "golang.org/x/text"},
 
 	"store":           {"internal/seal", "mfa"},
-	"store/badger":    {"internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
-	"store/postgres":  {"internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"store/archive":   {"internal/seal", "store", "github.com/klauspost/compress"},
+	"store/badger":    {"internal/durable", "internal/seal", "mfa", "store", "github.com/dgraph-io/badger/v4"},
+	"store/postgres":  {"internal/durable", "internal/seal", "mfa", "store", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
+	"store/archive":   {"internal/durable", "internal/seal", "store", "github.com/klauspost/compress"},
 	"store/transfer":  {"mfa", "store", "store/archive"},
 	"store/storetest": {"mfa", "store"},
 
@@ -73,13 +73,14 @@ var allowed = map[string][]string{
 
 	"internal/archtest":   {},
 	"internal/clock":      {},
+	"internal/durable":    {},
 	"internal/oidctest":   {},
 	"internal/oldhash":    {"github.com/go-crypt/crypt"},
 	"internal/outbound":   {},
 	"internal/qr":         {"github.com/boombuler/barcode"},
 	"internal/quote":      {},
 	"internal/related":    {"golang.org/x/net/publicsuffix"},
-	"internal/seal":       {"golang.org/x/crypto"},
+	"internal/seal":       {"internal/durable", "golang.org/x/crypto"},
 	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
 	"internal/slapdtest":  {"github.com/go-ldap/ldap/v3"},
 	"internal/web":        {},

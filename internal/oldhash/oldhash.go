@@ -16,11 +16,15 @@ import (
 // Ceilings of what is computed. Memory is bounded by what a slot of the hasher has anyway,
 // time to a second or two of one processor.
 const (
-	maxText      = 512       // bytes of a hash
-	minBcrypt    = 4         // cost
-	maxBcrypt    = 15        // cost: about two seconds
-	maxRounds    = 1_000_000 // of SHA-2 crypt and PBKDF2
-	minRounds    = 1000
+	maxText   = 512       // bytes of a hash
+	minBcrypt = 4         // cost
+	maxBcrypt = 15        // cost: about two seconds
+	maxRounds = 1_000_000 // of SHA-2 crypt and PBKDF2
+	minRounds = 1000
+	// maxHashed is how many bytes of a password SHA-2 crypt hashes in all its rounds: unlike
+	// the others it hashes the password anew in each, so that a long one costs many times
+	// what a short one does.
+	maxHashed    = 128 * maxRounds
 	maxMemory    = 64 << 10 // KiB, of Argon2 and scrypt
 	maxPasses    = 10
 	maxLanes     = 8
@@ -42,14 +46,16 @@ func refused(why string) error { return &RefusedError{why} }
 type Hash struct {
 	name   string
 	digest algorithm.Digest
+	most   int // bytes of a password that is computed; 0: any
 }
 
 // Name is the algorithm as people call it: "bcrypt", "SHA-512 crypt".
 func (h Hash) Name() string { return h.name }
 
-// Matches reports whether it is a hash of the password. It costs what the hash costs.
+// Matches reports whether it is a hash of the password. It costs what the hash costs: of
+// SHA-2 crypt with many rounds, a password that is too long to be computed is not matched.
 func (h Hash) Matches(password []byte) bool {
-	if h.digest == nil {
+	if h.digest == nil || h.most > 0 && len(password) > h.most {
 		return false
 	}
 	ok, err := h.digest.MatchBytesAdvanced(password)
@@ -81,7 +87,7 @@ func Parse(text string) (Hash, error) {
 		if err != nil {
 			return Hash{}, err
 		}
-		return decode(name, f[1], text)
+		return decode(name, f, text)
 	}
 	return Hash{}, refused("the password hash is of a kind that is not known here")
 }
@@ -109,14 +115,17 @@ func weak(text string) string {
 var kinds = []func(f []string) (name string, ours bool, err error){bcryptCost, bcryptSHA256Cost, shaCryptCost, pbkdf2Cost, scryptCost, argon2Cost}
 
 // decode hands the hash to the library. Its errors may repeat what was read.
-func decode(name, id, text string) (Hash, error) {
+func decode(name string, f []string, text string) (Hash, error) {
+	id := f[1]
 	var digest algorithm.Digest
 	var err error
+	most := 0
 	switch {
 	case id == "bcrypt-sha256" || strings.HasPrefix(id, "2"):
 		digest, err = bcrypt.Decode(text)
 	case id == "5" || id == "6":
 		digest, err = shacrypt.Decode(text)
+		most = maxHashed / shaRounds(f)
 	case strings.HasPrefix(id, "pbkdf2"):
 		digest, err = pbkdf2.Decode(text)
 	case id == "scrypt":
@@ -127,7 +136,7 @@ func decode(name, id, text string) (Hash, error) {
 	if err != nil || digest == nil {
 		return Hash{}, refused("the password hash is damaged")
 	}
-	return Hash{name, digest}, nil
+	return Hash{name, digest, most}, nil
 }
 
 // bcryptCost reads $2y$10$ and 53 characters.
@@ -186,13 +195,7 @@ func shaCryptCost(f []string) (string, bool, error) {
 	default:
 		return "", false, nil
 	}
-	rounds, salt := 5000, f[2]
-	if len(f) == 5 {
-		digits, ok := strings.CutPrefix(f[2], "rounds=")
-		if rounds, salt = 0, f[3]; ok {
-			rounds, _ = number(digits)
-		}
-	}
+	rounds, salt := shaRounds(f), f[len(f)-2]
 	if len(f) > 5 || len(salt) > 16 || len(f[len(f)-1]) != key {
 		return name, true, refused("the " + name + " hash is damaged")
 	}
@@ -218,6 +221,19 @@ func pbkdf2Cost(f []string) (string, bool, error) {
 	// The library's own base64, which has a dot for the plus sign.
 	plus := strings.NewReplacer(".", "+")
 	return name, true, sizes(name, plus.Replace(f[3]), plus.Replace(f[4]))
+}
+
+// shaRounds returns the rounds of a hash of SHA-2 crypt; 0: they cannot be read.
+func shaRounds(f []string) int {
+	if len(f) == 4 {
+		return 5000
+	}
+	digits, ok := strings.CutPrefix(f[2], "rounds=")
+	if !ok {
+		return 0
+	}
+	rounds, _ := number(digits)
+	return rounds
 }
 
 func roundsBounds(name string, rounds int) error {

@@ -67,6 +67,28 @@ func TestHash_Matches(t *testing.T) {
 	}
 }
 
+// AC-208: SHA-2 crypt hashes the password anew in each round. Whoever types a thousand
+// letters at the account with the most rounds must not hold a slot for ten seconds.
+func TestHash_Matches_AC208_BoundsLongPasswords(t *testing.T) {
+	longest := strings.Repeat("x", 1024)
+	h, err := Parse(strings.Replace(made["SHA-512 crypt"], "$6$", "$6$rounds=1000000$", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if h.Matches([]byte(longest)) {
+		t.Error("it matches")
+	}
+	if took := time.Since(began); took > 100*time.Millisecond {
+		t.Errorf("it was computed: %v", took)
+	}
+	// What crypt makes of 500 letters: with few rounds they are computed.
+	h, err = Parse("$6$saltstring123456$H6KjNoG2zlY03Bo1BF7R0pMWThCfs2v36o338tewGIOnh9YGpEaJ64yY0VLi2SbxEUdR9dv9luq3yUlTRiCuj.")
+	if err != nil || !h.Matches([]byte(longest[:500])) {
+		t.Errorf("5000 rounds: %v", err)
+	}
+}
+
 // AC-208: whoever can write the file that is imported, or the store, must not make each
 // try at a password take the machine's memory or a minute of it. Nothing is computed, so
 // that it is known at once.

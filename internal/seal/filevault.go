@@ -9,7 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"github.com/secondgate/secondgate/internal/durable"
 )
 
 // ErrExposed says that others than its owner could read or change the file.
@@ -67,19 +68,7 @@ func (v FileVault) Replace(ctx context.Context, old, next []byte) error {
 	case err != nil:
 		return err // it says what it was doing
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return fmt.Errorf("writing the key file: %w", err)
-	}
-	err = writeSynced(f, next)
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("writing the key file: %w", err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.Replace(path, next); err != nil {
 		return fmt.Errorf("writing the key file: %w", err)
 	}
 	return nil
@@ -87,50 +76,14 @@ func (v FileVault) Replace(ctx context.Context, old, next []byte) error {
 
 // create never replaces a file: the keys in it may be all that opens a store.
 func (v FileVault) create(text []byte) error {
-	path := string(v)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	err := durable.Create(string(v), text)
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("creating the key file: %w: %w", ErrReplaced, err)
-	}
-	if err != nil {
-		return fmt.Errorf("creating the key file: %w", err)
-	}
-	if err := writeSynced(f, text); err != nil {
-		// Nobody has used these keys yet, and half a file would stop every start.
-		_ = os.Remove(path)
-		return fmt.Errorf("creating the key file: %w", err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	case err != nil:
 		return fmt.Errorf("creating the key file: %w", err)
 	}
 	return nil
-}
-
-func writeSynced(f *os.File, raw []byte) error {
-	_, err := f.Write(raw)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
-}
-
-// syncDir makes a new file's name as durable as its content.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot, and writes names through by itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }
 
 var _ Vault = FileVault("")

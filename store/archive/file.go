@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"github.com/secondgate/secondgate/internal/durable"
 )
 
 // File is a backup that is being written. It has its name when it is whole, and not before.
@@ -51,7 +52,7 @@ func (f *File) Keep() error {
 		_ = os.Remove(Partial(f.path))
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
-	return syncDir(filepath.Dir(f.path))
+	return durable.SyncFolder(filepath.Dir(f.path))
 }
 
 func (f *File) name() error {
@@ -72,20 +73,4 @@ func (f *File) name() error {
 func (f *File) Drop() {
 	_ = f.Close()
 	_ = os.Remove(Partial(f.path))
-}
-
-// syncDir makes a new file's name as durable as its content.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot, and writes names through by itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }

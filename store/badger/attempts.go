@@ -15,22 +15,13 @@ import (
 func attemptsRow(key string) row     { return row{store.Attempts, key} }
 func attemptsLock(key string) string { return "attempts:" + key }
 
-// attemptsLife says how long counters are kept after their last change and after
-// they stopped refusing. High ones stay: behind them may stand a lock that only
-// an administrator opens, and time must not open it.
+// attemptsLife says how long counters are kept; 0: for ever.
 func (s *Store) attemptsLife(a mfa.Attempts) time.Duration {
-	const day = 24 * time.Hour
-	switch {
-	case !a.Forget.IsZero():
-		// The budget of a window: whoever comes from many networks must not leave
-		// a row for each.
-		return s.life(a.Forget, time.Minute)
-	case a.Count < 5:
-		return s.life(a.Until, 30*day)
-	case a.Count < 20:
-		return s.life(a.Until, 400*day)
+	until, margin, forever := store.AttemptsMargin(a)
+	if forever {
+		return 0
 	}
-	return 0
+	return s.life(until, margin)
 }
 
 // UpdateAttempts implements mfa.Throttle.

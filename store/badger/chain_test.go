@@ -205,7 +205,7 @@ func TestStore_forget_leavesAWholeChainAfterEachWrite(t *testing.T) {
 	s := openAt(t, o)
 	const n = 3000
 	appendEvents(t, s, n, now.Add(-n*time.Second))
-	now = now.Add(defaultKeepEvents - 500*time.Second)
+	now = now.Add(store.DefaultKeepEvents - 500*time.Second)
 	last, err := s.lastOld(ctx)
 	ok(t, err)
 	writes := 0

@@ -4,17 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/store"
-)
-
-const (
-	challengeMargin = time.Hour
-	takenMargin     = 2 * time.Hour
 )
 
 func challengeRow(id string) row     { return row{store.Challenges, id} }
@@ -34,7 +28,7 @@ func (s *Store) PutChallenge(ctx context.Context, c *mfa.Challenge) error {
 		if taken {
 			return mfa.ErrTaken
 		}
-		return w.put(challengeRow(c.ID), store.Challenge{Challenge: *c}, s.life(c.Expires, challengeMargin))
+		return w.put(challengeRow(c.ID), store.Challenge{Challenge: *c}, s.life(c.Expires, store.ChallengeMargin))
 	})
 }
 
@@ -75,7 +69,7 @@ func (s *Store) TakeChallenge(ctx context.Context, id string) (*mfa.Challenge, e
 		if c, err = s.readChallenge(w.Txn, id); err != nil {
 			return err
 		}
-		return w.put(challengeRow(id), store.TakingOf(c), s.life(c.Expires, takenMargin))
+		return w.put(challengeRow(id), store.TakingOf(c), s.life(c.Expires, store.TakenMargin))
 	})
 	if err != nil {
 		return nil, err

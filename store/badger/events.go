@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	defaultKeepEvents = 90 * 24 * time.Hour
 	// lookAt is how many events one page looks at. A filter that matches next to
 	// nothing must not read a million of them in one call.
 	lookAt = 4096

@@ -96,7 +96,7 @@ func TestStore_forget_removesOldEventsWithTheirIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRows(t, s, n)
-	now = now.Add(defaultKeepEvents - 1000*time.Second)
+	now = now.Add(store.DefaultKeepEvents - 1000*time.Second)
 	if err := s.forget(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestStore_forget_givesTheDiskBack(t *testing.T) {
 	}
 	reopen()
 	full := size()
-	now = now.Add(defaultKeepEvents + time.Hour)
+	now = now.Add(store.DefaultKeepEvents + time.Hour)
 	if err := s.forget(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -18,13 +18,9 @@ import (
 // as the anchor and goes with the last one: in between, only a copy opens the store.
 var fillingRow = row{store.Meta, "filling"}
 
-const (
-	// importPart is how many rows one write of a copy holds at most; where that is too
-	// much for Badger, it is cut in two.
-	importPart = 64
-	// importMargin is how much longer a row of a copy stays than it would otherwise.
-	importMargin = 24 * time.Hour
-)
+// importPart is how many rows one write of a copy holds at most; where that is too much for
+// Badger, it is cut in two.
+const importPart = 64
 
 // checkFilling refuses a store that is being filled, where it was not opened for that, and
 // one that is not, where it was.
@@ -164,13 +160,13 @@ func (w *writing) follow(r store.Row) (time.Duration, error) {
 	case store.Challenges:
 		var c store.Challenge
 		read(&c)
-		return w.s.life(c.Challenge.Expires, takenMargin) + importMargin, owner(c.Challenge.ID)
+		return w.s.life(c.Challenge.Expires, store.TakenMargin) + store.ImportMargin, owner(c.Challenge.ID)
 	case store.Attempts:
 		var a mfa.Attempts
 		read(&a)
 		life := w.s.attemptsLife(a)
 		if life > 0 {
-			life += importMargin
+			life += store.ImportMargin
 		}
 		return life, err
 	case store.Events:
@@ -214,16 +210,13 @@ func (w *writing) followUser(u *mfa.User) error {
 }
 
 func (w *writing) followSession(kept *store.Session) (time.Duration, error) {
-	margin := sessionMargin
+	life := w.s.life(kept.Session.Expires, kept.Margin()) + store.ImportMargin
 	switch {
 	case kept.Ended:
-		return w.s.life(kept.Session.Expires, endedMargin) + importMargin, nil
+		return life, nil
 	case !usable(string(kept.Session.User)):
 		return 0, store.ErrDamaged
-	case !kept.Session.Complete:
-		margin = halfDoneMargin
 	}
-	life := w.s.life(kept.Session.Expires, margin) + importMargin
 	return life, w.set(sessionIndex(&kept.Session), nil, life)
 }
 

@@ -467,7 +467,7 @@ func TestStore_UpdateUser_writesNoIndexWhereNothingMoves(t *testing.T) {
 		return list
 	}
 	before := versions()
-	unlock, err := s.locks.lock(ctx, shardLock(user(1).ID))
+	unlock, err := s.locks.Lock(ctx, shardLock(user(1).ID))
 	ok(t, err)
 	if s.locksShareAStripe(userLock(user(1).ID), shardLock(user(1).ID)) {
 		unlock() // one seed in 256
@@ -483,4 +483,4 @@ func TestStore_UpdateUser_writesNoIndexWhereNothingMoves(t *testing.T) {
 	}
 }
 
-func (s *Store) locksShareAStripe(a, b string) bool { return s.locks.stripe(a) == s.locks.stripe(b) }
+func (s *Store) locksShareAStripe(a, b string) bool { return s.locks.Share(a, b) }

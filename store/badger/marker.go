@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/secondgate/secondgate/internal/durable"
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/store"
 )
@@ -69,44 +68,10 @@ func (m marker) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("writing the marker file: %w", err)
 	}
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return fmt.Errorf("writing the marker file: %w", err)
-	}
-	_, err = f.Write(append(raw, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("writing the marker file: %w", err)
-	}
-	if err := syncDir(dir); err != nil {
+	if err := durable.Replace(path, append(raw, '\n')); err != nil {
 		return fmt.Errorf("writing the marker file: %w", err)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot, and writes names through by itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }
 
 // checkAnchor compares the store that was just opened with its marker, and says

@@ -409,28 +409,6 @@ func TestStore_AC187_waitingInLineEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestLocks_namesInAnyOrderNeverBlockEachOther(t *testing.T) {
-	l := newLocks()
-	var wg sync.WaitGroup
-	for i := range 16 {
-		wg.Go(func() {
-			names := []string{"a", "b", "c", "a"}
-			if i%2 == 0 {
-				names = []string{"c", "a", "b"}
-			}
-			for range 500 {
-				unlock, err := l.lock(ctx, names...)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				unlock()
-			}
-		})
-	}
-	wg.Wait()
-}
-
 func TestStore_RejectsARecordThatIsTooLarge(t *testing.T) {
 	s := openAt(t, newOptions(t))
 	u := user(1)

@@ -13,16 +13,8 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-// Rows of sessions go some time after the session's own end. The fact that one
-// ended stays a day longer than the session's row could have, so that it can
-// never be the first of the two to go.
-const (
-	sessionMargin  = 24 * time.Hour
-	halfDoneMargin = time.Hour
-	endedMargin    = 48 * time.Hour
-	// batch is how many sessions one write moves forward or ends.
-	batch = 64
-)
+// batch is how many sessions one write moves forward or ends.
+const batch = 64
 
 func sessionRow(id mfa.SessionID) row { return row{store.Sessions, string(id)} }
 func sessionIndex(s *mfa.Session) []byte {
@@ -101,16 +93,13 @@ func (w *writing) createSession(session *mfa.Session) error {
 }
 
 func (w *writing) putSession(session *mfa.Session) error {
-	margin := sessionMargin
-	if !session.Complete {
-		margin = halfDoneMargin
-	}
-	life := w.s.life(session.Expires, margin)
+	kept := store.Session{Session: *session}
+	life := w.s.life(session.Expires, kept.Margin())
 	w.announces(session.User)
 	if err := w.set(sessionIndex(session), nil, life); err != nil {
 		return err
 	}
-	return w.put(sessionRow(session.ID), store.Session{Session: *session}, life)
+	return w.put(sessionRow(session.ID), kept, life)
 }
 
 // makeRoom ends the user's least recently seen sessions of the same kind until
@@ -142,7 +131,8 @@ func (w *writing) endSession(session *mfa.Session) error {
 	if err := w.remove(sessionIndex(session)); err != nil {
 		return err
 	}
-	return w.put(sessionRow(session.ID), store.EndOf(session), w.s.life(session.Expires, endedMargin))
+	fact := store.EndOf(session)
+	return w.put(sessionRow(session.ID), fact, w.s.life(session.Expires, fact.Margin()))
 }
 
 // owner returns whose session it is, to wait in that user's line.

@@ -16,6 +16,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
+	"github.com/secondgate/secondgate/internal/durable"
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/store"
@@ -87,8 +88,8 @@ type Store struct {
 	now        func() time.Time
 	space      *space
 	doomed     doomed
-	locks      *locks
-	exclusive  *locks // of Exclusively
+	locks      *store.Stripes
+	exclusive  turns // of Exclusively
 	keepEvents time.Duration
 	appending  chan struct{} // holds whoever appends events
 	verifyWait time.Duration
@@ -142,11 +143,11 @@ func open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, markerPath: o.Marker, codec: store.NewCodec(o.Keys), log: o.Logger, now: o.Now,
-		space: newSpace(dir, o.MinFree), locks: newLocks(), exclusive: newLocks(), keepEvents: o.KeepEvents,
+		space: newSpace(dir, o.MinFree), locks: store.NewStripes(), keepEvents: o.KeepEvents,
 		fill: o.Fill, appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
 	}
 	if s.keepEvents == 0 {
-		s.keepEvents = defaultKeepEvents
+		s.keepEvents = store.DefaultKeepEvents
 	}
 	if s.verifyWait == 0 {
 		s.verifyWait = 150 * time.Millisecond
@@ -215,7 +216,7 @@ func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(s.dir))
+	return durable.SyncFolder(filepath.Dir(s.dir))
 }
 
 func (s *Store) tryOpen() error {

@@ -112,7 +112,7 @@ func (s *Store) commit(ctx context.Context, names []string, room func() error, f
 	if err := room(); err != nil {
 		return changes{}, err
 	}
-	unlock, err := s.locks.lock(ctx, names...)
+	unlock, err := s.locks.Lock(ctx, names...)
 	if err != nil {
 		return changes{}, err
 	}
@@ -131,7 +131,7 @@ func (s *Store) commit(ctx context.Context, names []string, room func() error, f
 			// another would wait for ever.
 			unlock()
 			names = append(slices.Clone(names), need.name)
-			if unlock, err = s.locks.lock(ctx, names...); err != nil {
+			if unlock, err = s.locks.Lock(ctx, names...); err != nil {
 				unlock = func() {}
 				return changes{}, err
 			}

@@ -12,24 +12,13 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-// attemptsEnd says when counters go after their last change and after they stopped
-// refusing; nil: never. High ones stay: behind them may stand a lock that only an
-// administrator opens, and time must not open it.
+// attemptsEnd says when counters go; nil: never.
 func (s *Store) attemptsEnd(a mfa.Attempts) *time.Time {
-	const day = 24 * time.Hour
-	var end time.Time
-	switch {
-	case !a.Forget.IsZero():
-		// The budget of a window: whoever comes from many networks must not leave a row
-		// for each.
-		end = s.deleteAfter(a.Forget, time.Minute)
-	case a.Count < 5:
-		end = s.deleteAfter(a.Until, 30*day)
-	case a.Count < 20:
-		end = s.deleteAfter(a.Until, 400*day)
-	default:
+	until, margin, forever := store.AttemptsMargin(a)
+	if forever {
 		return nil
 	}
+	end := s.deleteAfter(until, margin)
 	return &end
 }
 

@@ -20,9 +20,9 @@ import (
 func Away(err error) bool {
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch answer.Code {
-		case "53300", // too many connections
+		case codeConnections,
 			"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle too long
-			"25006": // read only: a replica, or a primary that is one by now
+			codeReadOnly: // a replica, or a primary that is one by now
 			return true
 		}
 		return strings.HasPrefix(answer.Code, "08") // connection

@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/store"
-)
-
-const (
-	challengeMargin = time.Hour
-	takenMargin     = 2 * time.Hour
 )
 
 // PutChallenge implements mfa.Challenges. An ID that was there before is mfa.ErrTaken: what
@@ -27,7 +21,7 @@ func (s *Store) PutChallenge(ctx context.Context, c *mfa.Challenge) error {
 	}
 	return s.update(ctx, nil, func(w *writing) error {
 		w.put(`INSERT INTO challenges (id, purpose, expires, delete_after, record) VALUES ($1, $2, $3, $4, $5)`,
-			c.ID, shown(string(c.Purpose)), c.Expires, s.deleteAfter(c.Expires, challengeMargin), record)
+			c.ID, shown(string(c.Purpose)), c.Expires, s.deleteAfter(c.Expires, store.ChallengeMargin), record)
 		return nil
 	})
 }
@@ -83,7 +77,7 @@ func (s *Store) TakeChallenge(ctx context.Context, id string) (*mfa.Challenge, e
 			return err
 		}
 		w.put(`UPDATE challenges SET taken = $2, delete_after = $3, record = $4 WHERE id = $1`,
-			id, s.db.now().UTC(), s.deleteAfter(c.Expires, takenMargin), fact)
+			id, s.db.now().UTC(), s.deleteAfter(c.Expires, store.TakenMargin), fact)
 		return nil
 	})
 	if err != nil {

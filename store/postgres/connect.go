@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/secondgate/secondgate/store"
 )
 
 // What keeps a database from being used. Damage is store.ErrDamaged, a newer schema or
@@ -59,8 +61,7 @@ type Options struct {
 }
 
 const (
-	defaultConns      = 16
-	defaultKeepEvents = 90 * 24 * time.Hour
+	defaultConns = 16
 	// connectTime is how long one connection may take to be made.
 	connectTime = 2 * time.Second
 	// startTime is how long Connect may take without migrations.
@@ -77,6 +78,7 @@ type DB struct {
 	engine engine
 
 	installation string
+	serves       atomic.Bool // the installation is known, and every new connection has to lead to it
 	fresh        bool
 
 	told      *told
@@ -110,7 +112,7 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 		o.MaxConns = defaultConns
 	}
 	if o.KeepEvents == 0 {
-		o.KeepEvents = defaultKeepEvents
+		o.KeepEvents = store.DefaultKeepEvents
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -134,7 +136,7 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.PingTimeout = connectTime
-	config.AfterConnect = harden
+	config.AfterConnect = d.greet
 	// Connections are made when they are needed: a database that is away now must not be
 	// an error of its own here.
 	if d.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
@@ -168,6 +170,7 @@ func (d *DB) prepare(ctx context.Context) error {
 	if err := d.complete(short); err != nil {
 		return err
 	}
+	d.serves.Store(true)
 	// Before anything is read that could change meanwhile.
 	d.told = newTold(d.log)
 	var err error
@@ -176,6 +179,14 @@ func (d *DB) prepare(ctx context.Context) error {
 	}
 	d.exclusive, err = newExclusive(d.pool, d.log)
 	return err
+}
+
+// greet prepares a new connection.
+func (d *DB) greet(ctx context.Context, c *pgx.Conn) error {
+	if err := harden(ctx, c); err != nil || !d.serves.Load() {
+		return err
+	}
+	return d.same(ctx, c)
 }
 
 // Close ends all connections. A Store that was opened closes its DB itself.

@@ -31,9 +31,10 @@ const (
 
 var errLockLost = errors.New("the lock was lost: the database does not answer on the connection that holds it")
 
-// exclusive keeps locks that hold over all nodes: rows of table locks. Each is held by a transaction that does nothing else, on
-// a connection of a small pool of their own: work uses the store, and with all of the
-// store's connections held by those who wait for a lock nobody would ever go on.
+// exclusive keeps locks that hold over all nodes: rows of table locks. Each is held by a
+// transaction that does nothing else, on a connection of a small pool of their own: work
+// uses the store, and with all of the store's connections held by those who wait for a lock
+// nobody would ever go on.
 type exclusive struct {
 	pool *pgxpool.Pool
 	log  *slog.Logger

@@ -45,13 +45,14 @@ type feed struct {
 	told *told
 	log  *slog.Logger
 
-	poked chan struct{} // there is something to ring for
-	rung  chan struct{} // there may be something to read
-	seen  atomic.Pointer[time.Time]
+	poked chan struct{}             // there is something to ring for
+	rung  chan struct{}             // there may be something to read
+	seen  atomic.Pointer[time.Time] // when all that was read by then had been heard
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
 
-	reader // of the goroutine that looks alone
+	reader           // of the goroutine that looks alone
+	looked time.Time // … when it last read all there was
 }
 
 // newFeed notes where the table of changes stands: before anybody reads anything that
@@ -74,6 +75,7 @@ func newFeed(ctx context.Context, pool *pgxpool.Pool, node string, told *told, l
 		return nil, fmt.Errorf("following changes: %w", err)
 	}
 	f.seen.Store(&began)
+	f.looked = began
 	return f, nil
 }
 
@@ -168,7 +170,7 @@ func (f *feed) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	// Whoever was away for so long knows nothing of numbers that were drawn and not seen.
-	away := began.Sub(*f.seen.Load()) > longestWrite
+	away := began.Sub(f.looked) > longestWrite
 	for !away {
 		page, more, err := f.next(ctx, f.pool, began)
 		f.announce(page)
@@ -184,10 +186,7 @@ func (f *feed) look(ctx context.Context) error {
 		if f.blind(began) {
 			f.told.everything()
 		}
-		// A listener that hangs has not heard of it: this node does not know, then.
-		if f.told.behind(began) < inStepFor/2 {
-			f.seen.Store(&began)
-		}
+		f.reads(began)
 		return nil
 	}
 	// The place is lost: it was trimmed, or the database is an older one, restored or
@@ -197,11 +196,20 @@ func (f *feed) look(ctx context.Context) error {
 		return err
 	}
 	f.reader = r
-	f.seen.Store(&began)
 	f.told.everything()
+	f.reads(began)
 	f.log.Warn("changes of other nodes may have been missed; all that is cached is read again")
 	f.wake()
 	return nil
+}
+
+// reads notes that all there was at that moment was read.
+func (f *feed) reads(began time.Time) {
+	f.looked = began
+	// A listener that hangs has not heard of it: this node does not know, then.
+	if f.told.behind(began) < inStepFor/2 {
+		f.seen.Store(&began)
+	}
 }
 
 // announce has the listeners told what others changed. What this node changed itself was

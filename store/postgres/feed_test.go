@@ -92,11 +92,9 @@ func started(t *testing.T, address, name string) *member {
 // change writes a row as a committed change of this node.
 func (m *member) change(t testing.TB, kind, user string) {
 	t.Helper()
-	mustExec(t, m.pool, insertSQL, m.node, kind, user)
+	mustExec(t, m.pool, insertChange, m.node, kind, user)
 	m.poke()
 }
-
-const insertSQL = "INSERT INTO changes (node, kind, user_id) VALUES ($1, $2, $3)"
 
 func (m *member) heard(user string) bool {
 	m.mu.Lock()
@@ -202,12 +200,12 @@ func TestFeed_doesNotMissWhatIsCommittedLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, slow, insertSQL, "a", changeUser, "slow")
+	mustExec(t, slow, insertChange, "a", changeUser, "slow")
 	gone, err := a.pool.Begin(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, gone, insertSQL, "a", changeUser, "gone")
+	mustExec(t, gone, insertChange, "a", changeUser, "gone")
 	if err := gone.Rollback(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -232,9 +230,9 @@ func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
 	at := tables(t, pgtest.Database(t))
 	m := newMember(t, at, "m")
 	skip := func() { mustExec(t, m.pool, "SELECT nextval('change_numbers')") }
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "first")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "first")
 	skip()
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "third")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "third")
 	now := time.Now()
 	read := func(at time.Time) []string {
 		t.Helper()
@@ -261,7 +259,7 @@ func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
 		t.Fatal(got, m.gaps)
 	}
 	skip()
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "fifth")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "fifth")
 	read(now)
 	read(now.Add(longestWrite + time.Second))
 	if len(m.gaps) != 0 {
@@ -271,7 +269,7 @@ func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
 		t.Error("blind without a reason")
 	}
 	mustExec(t, m.pool, "SELECT setval('change_numbers', 1000000)")
-	mustExec(t, m.pool, insertSQL, "x", changeUser, "far")
+	mustExec(t, m.pool, insertChange, "x", changeUser, "far")
 	if got := read(now); !slices.Equal(got, []string{"far"}) || len(m.gaps) > maxGaps || !m.blind(now) || m.blind(now.Add(longestWrite)) {
 		t.Error("a sequence that jumps", got, len(m.gaps))
 	}
@@ -307,8 +305,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 	t.Run("away for long", func(t *testing.T) {
 		at := tables(t, pgtest.Database(t))
 		b := newMember(t, at, "b")
-		past := time.Now().Add(-longestWrite - time.Second)
-		b.seen.Store(&past)
+		b.looked = time.Now().Add(-longestWrite - time.Second)
 		if err := b.look(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +392,7 @@ func TestFeed_losesNothingOverCuts(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, err = tx.Exec(context.Background(), insertSQL, "a", changeUser, fmt.Sprint(i))
+				_, err = tx.Exec(context.Background(), insertChange, "a", changeUser, fmt.Sprint(i))
 				if err != nil {
 					t.Error(err)
 				}
@@ -447,7 +444,7 @@ func TestFeed_overARestartOfTheServer(t *testing.T) {
 	s.Restart(t)
 	eventually(t, "in step", b.inStep)
 	eventually(t, "after", func() bool {
-		_, err := a.pool.Exec(context.Background(), insertSQL, "a", changeUser, "after")
+		_, err := a.pool.Exec(context.Background(), insertChange, "a", changeUser, "after")
 		return err == nil
 	})
 	a.poke()
@@ -471,6 +468,26 @@ func TestFeed_listenersThatFail(t *testing.T) {
 	eventually(t, "others hear on", func() bool { return b.heard("bob") })
 	close(hang)
 	eventually(t, "in step", b.inStep)
+}
+
+// A node that begins anew to read is not in step while a listener hangs either: what is
+// cached there was not dropped yet.
+func TestFeed_placeLostWhileAListenerHangs(t *testing.T) {
+	b := newMember(t, tables(t, pgtest.Database(t)), "b")
+	hang := make(chan struct{})
+	defer close(hang)
+	b.told.users.add(func(string) { <-hang })
+	b.told.everything()
+	time.Sleep(inStepFor / 2)
+	past := time.Now().Add(-longestWrite - time.Second)
+	b.looked = past
+	b.seen.Store(&past)
+	if err := b.look(context.Background()); err != nil || !b.looked.After(past) {
+		t.Fatalf("it did not look: %v", err)
+	}
+	if b.inStep() {
+		t.Error("it says that it is in step")
+	}
 }
 
 func TestFeed_inStepAllocatesNothing(t *testing.T) {

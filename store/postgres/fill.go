@@ -15,14 +15,10 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-const (
-	// metaFilling is there while a copy is being made into the database. It comes in the
-	// same write as the first row of all that Open makes, and goes with the last one of the
-	// copy: in between, only a copy opens it.
-	metaFilling = "filling"
-	// importMargin is how much longer a row of a copy stays than it would otherwise.
-	importMargin = 24 * time.Hour
-)
+// metaFilling is there while a copy is being made into the database. It comes in the
+// same write as the first row of all that Open makes, and goes with the last one of the
+// copy: in between, only a copy opens it.
+const metaFilling = "filling"
 
 // checkFilling refuses a database that is being filled, where it was not opened for that,
 // and one that is not, where it was.
@@ -61,6 +57,13 @@ func (s *Store) Import(ctx context.Context, rows []store.Row) error {
 		if _, err := tx.Exec(ctx, unbounded); err != nil {
 			return err
 		}
+		var there bool
+		if err := tx.QueryRow(ctx, markHeld, metaFilling).Scan(&there); noRow(err) {
+			own = errFilled
+			return own
+		} else if err != nil {
+			return err
+		}
 		for len(rows) > 0 {
 			table := rows[0].Table
 			n := slices.IndexFunc(rows, func(r store.Row) bool { return r.Table != table })
@@ -81,13 +84,21 @@ func (s *Store) Import(ctx context.Context, rows []store.Row) error {
 		s.db.answers()
 		return nil
 	case own != nil:
-		return fmt.Errorf("importing: a row of table %w", own)
+		return fmt.Errorf("importing: %w", own)
 	}
 	if err = taken(err); errors.Is(err, mfa.ErrTaken) {
 		return fmt.Errorf("importing: a unique key belongs to somebody else here: %w", err)
 	}
 	return s.db.wrap(ctx, "importing", &asked{err})
 }
+
+// errFilled says that the copy was ended while this one was at it: gateways may serve by
+// now, and what was removed there since must not come back (AC-025).
+var errFilled = fmt.Errorf("%w: another command has finished the same copy meanwhile; start the gateway", store.ErrNotEmpty)
+
+// markHeld finds the mark and holds it until the transaction ends, so that nobody ends the
+// copy in the middle of it.
+const markHeld = `SELECT true FROM meta WHERE name = $1 FOR SHARE`
 
 // importing is an import into one table.
 type importing struct {
@@ -100,7 +111,7 @@ type importing struct {
 
 // wrong ends the import because of a row.
 func (i *importing) wrong(err error) error {
-	i.own = fmt.Errorf("%s: %w", i.table, err)
+	i.own = fmt.Errorf("a row of table %s: %w", i.table, err)
 	return i.own
 }
 
@@ -203,7 +214,7 @@ func (i *importing) have(sql string, names []string) (map[string]json.RawMessage
 	return kept, nil
 }
 
-// read reads the row, and owner compares whose it says that it is.
+// read reads the row.
 func (i *importing) read(r store.Row, v any) error {
 	if len(r.Data) >= maxRecord {
 		return i.wrong(mfa.ErrTooLarge)
@@ -214,6 +225,7 @@ func (i *importing) read(r store.Row, v any) error {
 	return nil
 }
 
+// owner refuses a row that says that it is another one's.
 func (i *importing) owner(r store.Row, id string) error {
 	if r.ID != id {
 		return i.wrong(store.ErrDamaged)
@@ -257,7 +269,7 @@ func (i *importing) write(rows []store.Row) error {
 				err = i.owner(r, c.Challenge.ID)
 			}
 			x := &c.Challenge
-			after := i.s.deleteAfter(x.Expires, takenMargin).Add(importMargin)
+			after := i.s.deleteAfter(x.Expires, store.TakenMargin).Add(store.ImportMargin)
 			var at *time.Time
 			if c.Taken {
 				now := i.s.db.now().UTC()
@@ -270,7 +282,7 @@ func (i *importing) write(rows []store.Row) error {
 			err = i.read(r, &a)
 			end := i.s.attemptsEnd(a)
 			if end != nil {
-				*end = end.Add(importMargin)
+				*end = end.Add(store.ImportMargin)
 			}
 			table, columns = "attempts", []string{"key", "count", "until", "delete_after", "record"}
 			line = []any{r.ID, int64(a.Count), orNil(a.Until), end, i.sealed(r.ID, r)}
@@ -389,18 +401,14 @@ func (i *importing) sessions(rows []store.Row) error {
 		if !usable(string(x.User)) {
 			return i.wrong(store.ErrDamaged)
 		}
-		margin := sessionMargin
 		var ended *time.Time
-		switch {
-		case kept.Ended:
+		if kept.Ended {
 			now := i.s.db.now().UTC()
-			margin, ended = endedMargin, &now
-		case !x.Complete:
-			margin = halfDoneMargin
+			ended = &now
 		}
 		values = append(values, []any{
 			r.ID, string(x.User), sessionLine(x.User), shown(x.Scope), x.Complete, x.Created, x.LastSeen, x.Expires, ended,
-			i.s.deleteAfter(x.Expires, margin).Add(importMargin), i.sealed(r.ID, r),
+			i.s.deleteAfter(x.Expires, kept.Margin()).Add(store.ImportMargin), i.sealed(r.ID, r),
 		})
 	}
 	return i.copy("sessions", []string{"id", "user_id", "line", "scope", "complete", "created", "last_seen", "expires", "ended", "delete_after", "record"}, values)
@@ -493,6 +501,21 @@ func (s *Store) Filled(ctx context.Context, list []mfa.Event) error {
 		return errors.New("ending the copy: the store was not opened to be filled")
 	}
 	err := s.update(ctx, []string{appendLine}, func(w *writing) error {
+		there := false
+		err := w.ask(func(b *pgx.Batch) {
+			b.Queue(`SELECT true FROM meta WHERE name = $1 FOR UPDATE`, metaFilling).QueryRow(func(r pgx.Row) error {
+				if err := r.Scan(&there); !noRow(err) {
+					return err
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if !there {
+			return errFilled
+		}
 		if err := w.appendEvents(list); err != nil {
 			return err
 		}

@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/secondgate/secondgate/internal/durable"
 	"github.com/secondgate/secondgate/store"
 )
 
@@ -61,6 +62,23 @@ func (d *DB) install(ctx context.Context) (err error) {
 		return writeMarker(d.o.Marker, d.installation)
 	case marked != "" && marked != d.installation:
 		return d.lost("it is the database of another installation") // it was emptied a moment ago
+	}
+	return nil
+}
+
+// same refuses a connection that leads to another database than the one that was opened. A
+// name may come to mean another one while the gateway serves (a server that takes over, a
+// database that was renamed), and in an empty one nobody has a second factor (AC-228).
+func (d *DB) same(ctx context.Context, c *pgx.Conn) error {
+	var found string
+	err := c.QueryRow(ctx, `SELECT id FROM installation`).Scan(&found)
+	switch {
+	case noRow(err), codeOf(err) == codeNoTable:
+		return d.lost("it is empty")
+	case err != nil:
+		return err
+	case found != d.installation:
+		return d.lost("it is the database of another installation")
 	}
 	return nil
 }
@@ -137,42 +155,8 @@ func writeMarker(path, installation string) error {
 	if err != nil {
 		return fmt.Errorf("writing the marker file: %w", err)
 	}
-	if err := writeWhole(path, append(raw, '\n')); err != nil {
+	if err := durable.Replace(path, append(raw, '\n')); err != nil {
 		return fmt.Errorf("writing the marker file: %w", err)
 	}
 	return nil
-}
-
-func writeWhole(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil // it writes names through by itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }

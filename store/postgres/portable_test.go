@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -113,6 +114,38 @@ func TestOpen_fillsOnlyWhatNobodyOpened(t *testing.T) {
 	}
 	if _, err := serving.CountUsers(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// AC-025: two commands that make the same copy, one of them held up: when the other has
+// finished it and a gateway serves, the late one must not bring back who was removed there
+// since.
+func TestImport_AC025_EndsWhenAnotherHasFinished(t *testing.T) {
+	o, keys := newOptions(t), newKeys(t)
+	filling := o
+	filling.Fill = "a copy"
+	first, late := openAt(t, filling, keys), openAt(t, filling, keys)
+	rows := []store.Row{{Table: store.APIKeys, ID: "stolen", Data: []byte(`{"id":"stolen","name":"a program"}`)}}
+	for _, s := range []*Store{first, late} {
+		if err := s.Import(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Filled(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	serving := openAt(t, o, keys)
+	if err := serving.RemoveAPIKey(t.Context(), "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Import(t.Context(), rows); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("importing late: %v", err)
+	}
+	if err := late.Filled(t.Context(), nil); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("ending it late: %v", err)
+	}
+	if k, err := serving.APIKey(t.Context(), "stolen"); !errors.Is(err, mfa.ErrNotFound) {
+		t.Errorf("the key that was revoked is back: %+v, %v", k, err)
 	}
 }
 

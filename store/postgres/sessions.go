@@ -13,16 +13,8 @@ import (
 	"github.com/secondgate/secondgate/store"
 )
 
-// Rows of sessions go some time after the session's own end. The fact that one ended stays
-// a day longer than the session's row could have, so that it can never be the first of the
-// two to go.
-const (
-	sessionMargin  = 24 * time.Hour
-	halfDoneMargin = time.Hour
-	endedMargin    = 48 * time.Hour
-	// batch is how many sessions one write moves forward or ends.
-	batch = 256
-)
+// batch is how many sessions one write moves forward or ends.
+const batch = 256
 
 // sessionLines is how many rows session_lines has.
 const sessionLines = 4096
@@ -182,11 +174,8 @@ func askSurplus(b *pgx.Batch, session *mfa.Session, ends mfa.SessionID, surplus 
 
 // putSession writes the session's row.
 func (w *writing) putSession(session *mfa.Session, fresh bool) error {
-	margin := sessionMargin
-	if !session.Complete {
-		margin = halfDoneMargin
-	}
-	record, err := w.s.encode(store.Sessions, string(session.ID), store.Session{Session: *session})
+	kept := store.Session{Session: *session}
+	record, err := w.s.encode(store.Sessions, string(session.ID), kept)
 	if err != nil {
 		return err
 	}
@@ -198,36 +187,53 @@ func (w *writing) putSession(session *mfa.Session, fresh bool) error {
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	}
 	w.put(sql, string(session.ID), string(session.User), sessionLine(session.User), shown(session.Scope), session.Complete,
-		session.Created, session.LastSeen, session.Expires, w.s.deleteAfter(session.Expires, margin), record)
+		session.Created, session.LastSeen, session.Expires, w.s.deleteAfter(session.Expires, kept.Margin()), record)
 	return nil
 }
 
-// endRows ends the sessions of these rows; those that ended already stay so.
+// endRows ends the sessions of these rows.
 func (w *writing) endRows(rows []sessionRow) error {
 	for _, row := range rows {
-		session, err := w.s.session(row, mfa.SessionID(row.id))
-		if errors.Is(err, mfa.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := w.endSession(session); err != nil {
+		if err := w.end(row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// end ends the session of a row; one that ended already stays so. What is wrong with the row
+// must not keep the session alive, nor those behind it that are to end as well (AC-191,
+// AC-195).
+func (w *writing) end(row sessionRow) error {
+	session, err := w.s.session(row, mfa.SessionID(row.id))
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		w.s.db.log.Error("store: a session whose row is damaged was ended", "error", err)
+		w.announces("") // whose it was, nobody can say
+		session = &mfa.Session{ID: mfa.SessionID(row.id), User: mfa.UserID(row.user), Expires: w.s.db.now()}
+	case errors.Is(err, mfa.ErrNotFound) && !row.ended:
+		// The column was changed: among the rows of those that go on it would be looked
+		// at again and again.
+		w.put(`UPDATE sessions SET ended = $2 WHERE id = $1`, row.id, w.s.db.now().UTC())
+		return nil
+	case errors.Is(err, mfa.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return w.endSession(session)
+}
+
 // endSession writes the fact in the place of the session.
 func (w *writing) endSession(session *mfa.Session) error {
-	record, err := w.s.encode(store.Sessions, string(session.ID), store.EndOf(session))
+	fact := store.EndOf(session)
+	record, err := w.s.encode(store.Sessions, string(session.ID), fact)
 	if err != nil {
 		return err
 	}
 	w.announces(session.User)
 	w.put(`UPDATE sessions SET ended = $2, delete_after = $3, record = $4 WHERE id = $1`,
-		string(session.ID), w.s.db.now().UTC(), w.s.deleteAfter(session.Expires, endedMargin), record)
+		string(session.ID), w.s.db.now().UTC(), w.s.deleteAfter(session.Expires, fact.Margin()), record)
 	return nil
 }
 
@@ -339,14 +345,10 @@ func (s *Store) writeEnd(ctx context.Context, id mfa.SessionID) error {
 		if err != nil {
 			return err
 		}
-		session, err := s.session(row, id)
-		if errors.Is(err, mfa.ErrNotFound) {
+		if row.record == nil {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		return w.endSession(session)
+		return w.end(row)
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 type Store struct {
 	db     *DB
 	codec  store.Codec
-	locks  *locks
+	locks  *store.Stripes
 	doomed doomed
 
 	compared comparison // of the clocks
@@ -45,7 +45,7 @@ func (d *DB) open(keys *seal.Keyset) (*Store, error) {
 	if keys == nil {
 		return nil, errors.New("keys are needed")
 	}
-	s := &Store{db: d, codec: store.NewCodec(keys), locks: newLocks()}
+	s := &Store{db: d, codec: store.NewCodec(keys), locks: store.NewStripes()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(s.ctx, startTime)
 	defer cancel()

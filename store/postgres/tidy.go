@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,9 @@ const (
 	// tidyBatch is how many rows one statement removes: whoever waits for one of them, or
 	// for the disk, waits for that.
 	tidyBatch = 500
+	// tidyAhead is how far the clock of a node may be ahead of the database's so that it
+	// still removes what is too old: nothing has a shorter margin.
+	tidyAhead = time.Minute
 )
 
 // keepTidy removes old rows until the store is closed.
@@ -29,11 +33,23 @@ func (s *Store) keepTidy() {
 			return
 		case <-next.C:
 		}
-		if err := s.tidy(s.ctx); err != nil && s.ctx.Err() == nil {
+		if err := s.tidyByClock(s.ctx); err != nil && s.ctx.Err() == nil {
 			s.db.log.Warn("store: old rows were not removed; it is tried again", "error", err)
 		}
 		next.Reset(tidyEvery)
 	}
+}
+
+// tidyByClock is tidy where this node can tell what is old. One whose clock runs a year ahead
+// would take away what all others still need: counters of wrong codes, and every event.
+func (s *Store) tidyByClock(ctx context.Context) error {
+	switch c := s.compared.Load(); {
+	case c == nil:
+		return nil // the next time
+	case c.ahead > tidyAhead:
+		return fmt.Errorf("the clock of this machine is %v ahead of the database's; have both follow NTP", c.ahead.Round(time.Second))
+	}
+	return s.tidy(ctx)
 }
 
 // expiring are the tables whose rows go by time, always from the oldest end: so what it

@@ -117,3 +117,27 @@ func TestStore_removesNothingThatWasPutOff(t *testing.T) {
 		t.Errorf("%d sessions are left", got)
 	}
 }
+
+// A node whose clock is wrong takes nothing away that is not old for the others.
+func TestStore_removesNothingByAWrongClock(t *testing.T) {
+	var c clock
+	o := newOptions(t)
+	o.Now = c.now
+	s := openAt(t, o, newKeys(t))
+	must(t, s.AppendEvents(ctx, []mfa.Event{{At: time.Now(), Name: mfa.EventSignIn}}))
+	must(t, s.UpdateAttempts(ctx, []string{"alice"}, func(a []mfa.Attempts) error { a[0].Count = 4; return nil }))
+	eventually(t, "the clocks are compared", func() bool { return s.compared.Load() != nil })
+	c.ahead.Store(int64(365 * 24 * time.Hour))
+	s.compared.Store(&clocks{at: time.Now(), ahead: 365 * 24 * time.Hour})
+	if err := s.tidyByClock(ctx); err == nil {
+		t.Error("nobody is told")
+	}
+	if e, a := count(t, s, "events"), count(t, s, "attempts"); e != 1 || a != 1 {
+		t.Errorf("%d events and %d counters are left", e, a)
+	}
+	s.compared.Store(&clocks{at: time.Now()})
+	must(t, s.tidyByClock(ctx))
+	if e, a := count(t, s, "events"), count(t, s, "attempts"); e != 0 || a != 0 {
+		t.Errorf("%d events and %d counters are left", e, a)
+	}
+}

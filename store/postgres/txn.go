@@ -136,7 +136,7 @@ func (s *Store) commit(ctx context.Context, names []string, fn func(w *writing) 
 	defer end()
 	var unlock func()
 	err = c.wait(ctx, func(ctx context.Context) (err error) {
-		unlock, err = s.locks.lock(ctx, names...)
+		unlock, err = s.locks.Lock(ctx, names...)
 		return err
 	})
 	if err != nil {
@@ -243,15 +243,18 @@ func (w *writing) send() error {
 	return nil
 }
 
+// insertChange adds a row that other nodes read: who wrote it, the kind of change, and the
+// user.
+const insertChange = `INSERT INTO changes (node, kind, user_id) VALUES ($1, $2, $3)`
+
 // note writes for the other nodes what has changed, last of all: the time between a number
 // and its commit is what they have to wait for.
 func (w *writing) note(b *pgx.Batch) {
-	const sql = `INSERT INTO changes (node, kind, user_id) VALUES ($1, $2, $3)`
 	for _, user := range w.changed.users {
-		b.Queue(sql, w.s.db.o.Node, changeUser, string(user))
+		b.Queue(insertChange, w.s.db.o.Node, changeUser, string(user))
 	}
 	if w.changed.organizations {
-		b.Queue(sql, w.s.db.o.Node, changePolicy, "")
+		b.Queue(insertChange, w.s.db.o.Node, changePolicy, "")
 	}
 }
 
