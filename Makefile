@@ -7,10 +7,10 @@ BIN      := $(BUILD)/secondgate
 TOOLS    := $(BUILD)/tools
 DATA     := $(abspath $(BUILD))/data
 FUZZTIME ?= 5s
-STORM    ?= 200
+STORM    ?= 10m
 SCALE    ?= 1000000
 
-.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench bench-scale pages storm walk mutate deploy clean
+.PHONY: help build deps run test vet lint vuln race e2e fuzz xcaddy bench bench-scale pages storm cluster walk mutate deploy clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -64,8 +64,11 @@ bench-scale: ## a million users (SCALE=1000000) beside a thousand, in both store
 pages: ## every page in every state, as HTML and PNG, in build/pages
 	$(GO) test -timeout 20m -count 1 -run '^TestPages$$' ./pages -pages $(abspath $(BUILD))/pages
 
-storm: ## kills the gateway again and again (STORM=200) and counts what is lost
-	$(GO) test -timeout 60m -count 1 -run '^TestStorm$$' -v ./e2e -storm $(STORM)
+storm: ## kills gateways and databases again and again (STORM=10m) and counts what is lost
+	$(GO) test -timeout 3h -count 1 -run '^TestStorm(_PostgreSQL)?$$' -v ./e2e -storm 1 -stormtime $(STORM)
+
+cluster: ## two and three gateways over one PostgreSQL, killed, hanging, cut off, upgraded; the long form
+	$(GO) test -timeout 2h -count 1 -run '^TestCluster_' -v ./e2e -cluster
 
 walk: ## walks through the space of rules, states and places, and further than the tests do
 	$(GO) test -timeout 20m -count 1 -run '^TestWalk$$' -v ./mfa -walkmeet 4 -walkmore 100000

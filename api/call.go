@@ -79,7 +79,7 @@ const maxDepth = 16
 // done, or tries what another program would do with it (AC-227).
 func read[T any](c *call) (T, error) {
 	var in T
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	raw, err := io.ReadAll(web.Body(c.w, c.r, maxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

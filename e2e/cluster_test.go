@@ -171,14 +171,6 @@ func (n *node) client(t testing.TB) *client {
 	return c
 }
 
-// client is a browser, from a network of its own.
-func (c *cluster) client() *client {
-	c.t.Helper()
-	b := c.front.client(c.t)
-	b.Header.Set("X-Forwarded-For", farAway())
-	return b
-}
-
 // farAway is an address in a network that nobody else has, for a browser behind a proxy.
 func farAway() string {
 	n := networks.Add(1)

@@ -87,6 +87,7 @@ type storm struct {
 	seed   uint64
 	chance *rand.Rand
 	begun  time.Time
+	rounds int // at least
 	round  int
 	people []*person
 
@@ -126,12 +127,12 @@ func newStorm(t *testing.T, g *gateway) *storm {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("the same choices again: -seed %d", seed)
-	return &storm{t: t, g: g, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), begun: time.Now()}
+	return &storm{t: t, g: g, seed: seed, chance: rand.New(rand.NewPCG(seed, 1)), begun: time.Now(), rounds: *stormRounds}
 }
 
 // next begins another round where there is one to be.
 func (s *storm) next() bool {
-	if s.t.Failed() || s.round >= *stormRounds && time.Since(s.begun) >= *stormTime {
+	if s.t.Failed() || s.round >= s.rounds && time.Since(s.begun) >= *stormTime {
 		return false
 	}
 	s.round++

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secondgate/secondgate/internal/web"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -113,7 +114,7 @@ func (p *Pages) serveConsole(v *visit, rt consoleRoute) {
 			rt.get(c)
 		}
 	case v.r.Method == http.MethodPost && rt.post != nil:
-		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
+		v.r.Body = web.Body(v.w, v.r, maxBody)
 		if !v.ours() {
 			return
 		}

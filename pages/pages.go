@@ -250,12 +250,12 @@ func (p *Pages) serve(w http.ResponseWriter, r *http.Request, console bool) {
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rt.get != nil:
 		rt.get(v)
 	case r.Method == http.MethodPost && rt.post != nil:
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = web.Body(w, r, maxBody)
 		if v.ours() {
 			rt.post(v)
 		}
 	case r.Method == http.MethodPost && rt.call != nil:
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = web.Body(w, r, maxBody)
 		rt.call(v)
 	default:
 		v.methodNotAllowed(rt.get != nil, rt.post != nil || rt.call != nil)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -143,9 +144,21 @@ func (s source) test() bool { return strings.HasSuffix(s.name, "_test.go") }
 
 func sources(t *testing.T) []source {
 	t.Helper()
+	list, err := read()
+	if err != nil {
+		t.Fatalf("reading the sources: %v", err)
+	}
+	if len(list) < 20 {
+		t.Fatalf("found %d files, which cannot be all", len(list))
+	}
+	return list
+}
+
+// read reads them once for all tests.
+var read = sync.OnceValues(func() ([]source, error) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var list []source
 	set := token.NewFileSet()
@@ -177,14 +190,8 @@ func sources(t *testing.T) []source {
 		list = append(list, source{pkg: pkg, name: path.Base(rel), file: f})
 		return nil
 	})
-	if err != nil {
-		t.Fatalf("reading the sources: %v", err)
-	}
-	if len(list) < 20 {
-		t.Fatalf("found %d files, which cannot be all", len(list))
-	}
-	return list
-}
+	return list, err
+})
 
 func imports(f *ast.File) []string {
 	var list []string

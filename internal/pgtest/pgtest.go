@@ -57,14 +57,48 @@ func Main(m *testing.M) int {
 // test is over. The server is the package's own, and is started by the first test.
 func Database(t testing.TB) string {
 	t.Helper()
+	return ofPackage(t).create(t, "template1")
+}
+
+func ofPackage(t testing.TB) *Server {
+	t.Helper()
 	need(t)
 	shared.once.Do(func() { shared.server, shared.err = start(quick) })
 	if shared.err != nil {
 		t.Fatalf("starting PostgreSQL: %v", shared.err)
 	}
-	s := shared.server
+	return shared.server
+}
+
+// template is the database that Copy copies.
+var template struct {
+	once sync.Once
+	name string
+}
+
+// Copy is Database with what prepare put into another one, which it is called for once in
+// all tests of the package and for which it must close its connections: where each test
+// needs the same tables, a copy of them costs less than making them.
+func Copy(t testing.TB, prepare func(url string)) string {
+	t.Helper()
+	s := ofPackage(t)
+	template.once.Do(func() {
+		const name = "prepared"
+		s.Exec(t, "CREATE DATABASE "+name)
+		prepare(s.URL(name))
+		template.name = name
+	})
+	if template.name == "" {
+		t.Fatal("what was to be copied could not be prepared")
+	}
+	return s.create(t, template.name)
+}
+
+// create makes a database of this test's own.
+func (s *Server) create(t testing.TB, from string) string {
+	t.Helper()
 	name := fmt.Sprintf("t_%d", shared.number.Add(1))
-	s.Exec(t, "CREATE DATABASE "+name)
+	s.Exec(t, "CREATE DATABASE "+name+" TEMPLATE "+from)
 	t.Cleanup(func() { s.Exec(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	return s.URL(name)
 }

@@ -32,6 +32,24 @@ func TestDatabase_eachIsEmpty(t *testing.T) {
 	}
 }
 
+func TestCopy_holdsWhatWasPreparedAndNothingElse(t *testing.T) {
+	prepared := 0
+	for range 2 {
+		url := pgtest.Copy(t, func(url string) {
+			prepared++
+			if err := exec(t, url, "CREATE TABLE x (n int PRIMARY KEY)"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := exec(t, url, "INSERT INTO x VALUES (1)"); err != nil { // twice in one is an error
+			t.Fatal(err)
+		}
+	}
+	if prepared != 1 {
+		t.Errorf("prepared %d times", prepared)
+	}
+}
+
 func TestServer_keepsWhatWasWrittenBeforeItWasKilled(t *testing.T) {
 	s := pgtest.Start(t)
 	url := s.URL("postgres")

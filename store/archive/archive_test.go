@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/sha3"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +107,9 @@ func TestArchive_givesBackWhatWentIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fmt.Sprint(got) != fmt.Sprint(rows) {
+		if !slices.EqualFunc(got, rows, func(a, b store.Row) bool {
+			return a.Table == b.Table && a.ID == b.ID && bytes.Equal(a.Data, b.Data)
+		}) {
 			t.Fatalf("%d rows came back as others", len(rows))
 		}
 		h, err := Whole(bytes.NewReader(file))
@@ -309,7 +313,8 @@ func TestArchive_needsLittleMemory(t *testing.T) {
 	go func() {
 		w, err := NewWriter(out, keys, Header{Made: time.Now()})
 		for i := 0; err == nil && i < 20_000; i++ {
-			err = w.Add(row(store.Users, i, 4000))
+			noise := sha3.SumSHAKE128(fmt.Append(nil, i), 4000) // made sooner than the rows of other tests
+			err = w.Add(store.Row{Table: store.Users, ID: fmt.Sprintf("id-%08d", i), Data: fmt.Appendf(nil, `{"noise":"%x"}`, noise)})
 		}
 		if err == nil {
 			_, err = w.Close()

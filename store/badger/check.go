@@ -19,12 +19,12 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// tables are the files that the manifest lists, open.
+// tables are the files that the manifest lists.
 type tables []tableFile
 
 // tableFile is one of them, with the size that it had before Badger was opened.
 type tableFile struct {
-	*os.File
+	name string
 	size int64
 }
 
@@ -36,7 +36,7 @@ const removalWait = 5 * time.Second
 // before it removes it: what is found in between is no damage.
 func (t tableFile) removed(ctx context.Context) bool {
 	for end := time.Now().Add(removalWait); ; {
-		info, err := os.Stat(t.Name())
+		info, err := os.Stat(t.name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return true
@@ -47,9 +47,9 @@ func (t tableFile) removed(ctx context.Context) bool {
 	}
 }
 
-// openTables reads the manifest and opens every file that it lists. Badger has
-// to find the same; here a loss is found before Badger tidies up after it.
-func openTables(dir string) (found tables, err error) {
+// findTables reads the manifest and finds every file that it lists. Badger has to find the
+// same; here a loss is found before Badger tidies up after it.
+func findTables(dir string) (found tables, err error) {
 	path := filepath.Join(dir, badger.ManifestFilename)
 	f, err := os.Open(path)
 	if err != nil {
@@ -60,33 +60,22 @@ func openTables(dir string) (found tables, err error) {
 	if err != nil {
 		return nil, &damageError{fmt.Sprintf("%s: %v", path, err)}
 	}
-	defer func() {
-		if err != nil {
-			found.close()
-			found = nil
-		}
-	}()
 	var missing []string
 	for id := range manifest.Tables {
 		name := table.NewFilename(id, dir)
-		t, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		info, err := os.Stat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			missing = append(missing, name)
-			continue
+		case err != nil:
+			return nil, fmt.Errorf("looking for a table: %w", err)
+		default:
+			found = append(found, tableFile{name, info.Size()})
 		}
-		if err != nil {
-			return found, fmt.Errorf("opening a table: %w", err)
-		}
-		info, err := t.Stat()
-		if err != nil {
-			_ = t.Close()
-			return found, fmt.Errorf("opening a table: %w", err)
-		}
-		found = append(found, tableFile{t, info.Size()})
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return found, &damageError{fmt.Sprintf("%s is missing (%d of %d files)", missing[0], len(missing), len(manifest.Tables))}
+		return nil, &damageError{fmt.Sprintf("%s is missing (%d of %d files)", missing[0], len(missing), len(manifest.Tables))}
 	}
 	return found, nil
 }
@@ -99,12 +88,6 @@ func (t tables) size() (sum int64) {
 	return sum
 }
 
-func (t tables) close() {
-	for _, f := range t {
-		_ = f.Close()
-	}
-}
-
 // verify compares every block of every table with its checksum. Badger reads a
 // damaged block as "the key is not here", and its tidying drops what such a
 // block held: a user would come back in an older state, or an ended session as a
@@ -115,8 +98,8 @@ func (t tables) verify(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := v.table(f, f.size); err != nil && !f.removed(ctx) {
-			return &damageError{fmt.Sprintf("%s: %v", f.Name(), err)}
+		if err := v.file(f); err != nil && !f.removed(ctx) {
+			return &damageError{fmt.Sprintf("%s: %v", f.name, err)}
 		}
 	}
 	return nil
@@ -130,6 +113,15 @@ var (
 // verifier compares tables with their checksums, a block at a time: a store of
 // gigabytes is verified with the memory of its largest index.
 type verifier struct{ index, block []byte }
+
+func (v *verifier) file(t tableFile) error {
+	f, err := os.Open(t.name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return v.table(f, t.size)
+}
 
 // part reads so many bytes into a buffer that is used again.
 func part(r io.ReaderAt, buf *[]byte, offset, size int64) ([]byte, error) {

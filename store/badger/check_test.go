@@ -22,15 +22,14 @@ func TestVerify_takes_no_removed_table_for_damage(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files, err := openTables(o.Dir)
+	files, err := findTables(o.Dir)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d tables, %v", len(files), err)
 	}
-	defer files.close()
 	if err := files.verify(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	gone := files[0].Name()
+	gone := files[0].name
 	if err := os.Truncate(gone, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +41,7 @@ func TestVerify_takes_no_removed_table_for_damage(t *testing.T) {
 		t.Fatal("there is no second table")
 	}
 	// What is cut short and stays is damage all the same.
-	if err := os.Truncate(files[1].Name(), files[1].size-1); err != nil {
+	if err := os.Truncate(files[1].name, files[1].size-1); err != nil {
 		t.Fatal(err)
 	}
 	if err := files.verify(context.Background()); !errors.Is(err, store.ErrDamaged) {

@@ -512,6 +512,38 @@ func TestStore_AC189_stopsWhenDamageShowsAfterOpen(t *testing.T) {
 	}
 }
 
+// In a store of gigabytes nothing is read for it before it is open.
+func TestStore_AC189_stopsWhenDamageOfALargeStoreShows(t *testing.T) {
+	o := filled(t)
+	file := glob(t, o, "*.sst")[0]
+	edit(t, file, func(b []byte) []byte { b[100] ^= 1; return b })
+	o.verifyFirst = 1
+	s, err := Open(o)
+	if err == nil { // or it was found before the first record was read
+		for end := time.Now().Add(20 * time.Second); s.damage.Load() == nil && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		if _, err := s.User(ctx, user(1).ID); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("reading: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(o); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), file) {
+		t.Errorf("opening again: %v", err)
+	}
+	// What is missing shows at once, however large the store is.
+	o = filled(t)
+	o.verifyFirst = 1
+	if err := os.Remove(glob(t, o, "*.sst")[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(o); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("opening without a file: %v", err)
+	}
+}
+
 // AC-195: a thief who can write the disk puts Bob's record, whose secrets he
 // knows, in Alice's place, or leads Alice's name to Bob.
 func TestStore_AC195_RejectsRowsThatWereMoved(t *testing.T) {

@@ -68,34 +68,35 @@ type Options struct {
 	// verifyWait is how long Open waits for the files to be read and compared with
 	// their checksums; a larger store is opened meanwhile. 0: 150 ms.
 	verifyWait time.Duration
+	// verifyFirst is how many bytes of files are compared before Badger is opened, or while
+	// it is; 0: 512 MiB, none: 1.
+	verifyFirst int64
 }
 
 const (
 	lockWait    = 2 * time.Second
 	anchorEvery = 10 * time.Second
-	// verifiedInAMoment is how many bytes of files could at most be compared with their
-	// checksums while Open waits.
-	verifiedInAMoment = 512 << 20
 )
 
 // Store implements mfa.Store.
 type Store struct {
-	dir        string
-	markerPath string
-	db         *badger.DB
-	codec      store.Codec
-	log        *slog.Logger
-	now        func() time.Time
-	space      *space
-	doomed     doomed
-	locks      *store.Stripes
-	exclusive  turns // of Exclusively
-	keepEvents time.Duration
-	appending  chan struct{} // holds whoever appends events
-	verifyWait time.Duration
-	fresh      bool
-	fill       string     // what is being copied in; "": nothing
-	index      *indexMeta // set when the store is open
+	dir         string
+	markerPath  string
+	db          *badger.DB
+	codec       store.Codec
+	log         *slog.Logger
+	now         func() time.Time
+	space       *space
+	doomed      doomed
+	locks       *store.Stripes
+	exclusive   turns // of Exclusively
+	keepEvents  time.Duration
+	appending   chan struct{} // holds whoever appends events
+	verifyWait  time.Duration
+	verifyFirst int64
+	fresh       bool
+	fill        string     // what is being copied in; "": nothing
+	index       *indexMeta // set when the store is open
 
 	use    sync.RWMutex // held for reading by whoever uses db
 	closed bool
@@ -144,13 +145,16 @@ func open(o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, markerPath: o.Marker, codec: store.NewCodec(o.Keys), log: o.Logger, now: o.Now,
 		space: newSpace(dir, o.MinFree), locks: store.NewStripes(), keepEvents: o.KeepEvents,
-		fill: o.Fill, appending: make(chan struct{}, 1), verifyWait: o.verifyWait,
+		fill: o.Fill, appending: make(chan struct{}, 1), verifyWait: o.verifyWait, verifyFirst: o.verifyFirst,
 	}
 	if s.keepEvents == 0 {
 		s.keepEvents = store.DefaultKeepEvents
 	}
 	if s.verifyWait == 0 {
 		s.verifyWait = 150 * time.Millisecond
+	}
+	if s.verifyFirst == 0 {
+		s.verifyFirst = 512 << 20
 	}
 	if s.markerPath == "" {
 		s.markerPath = dir + ".initialized"
@@ -261,8 +265,10 @@ func (s *Store) tryOpen() error {
 	s.mark = *m
 	s.markMu.Unlock()
 	var verified <-chan struct{}
+	opened, stands := make(chan bool, 1), false
+	defer func() { opened <- stands }()
 	if made {
-		if verified, err = s.verifyFiles(); err != nil {
+		if verified, err = s.verifyFiles(opened); err != nil {
 			return err
 		}
 	}
@@ -270,6 +276,7 @@ func (s *Store) tryOpen() error {
 	if err := s.openDB(); err != nil {
 		return err
 	}
+	stands = true
 	if made {
 		s.keepTables(verified)
 	}
@@ -314,28 +321,31 @@ func hasStore(dir string) (bool, error) {
 	return false, nil
 }
 
-// verifyFiles compares the files with their checksums. What takes longer than a
-// moment goes on while the store is used, and stops it when it finds something;
-// the channel is closed when that is over.
-func (s *Store) verifyFiles() (verified <-chan struct{}, err error) {
-	files, err := openTables(s.dir)
+// verifyFiles compares the files with their checksums. What takes longer than a moment goes
+// on while the store is used, and stops it when it finds something; the channel is closed
+// when that is over. Files that are too many for a moment are compared when the store is
+// open, so that opening does not share processor and disk with it.
+func (s *Store) verifyFiles(opened <-chan bool) (verified <-chan struct{}, err error) {
+	files, err := findTables(s.dir)
 	if err != nil {
 		return nil, err
 	}
+	large := files.size() > s.verifyFirst
 	done, over := make(chan error, 1), make(chan struct{})
 	s.work.Go(func() {
 		defer close(over)
-		defer files.close()
+		if large && !<-opened {
+			done <- nil // it is tried again, or not opened at all
+			return
+		}
 		done <- files.verify(s.ctx)
 	})
-	wait := s.verifyWait
-	if files.size() > verifiedInAMoment {
-		wait = 0 // in vain: whoever starts a large store would wait for nothing
-	}
-	select {
-	case err := <-done:
-		return over, err
-	case <-time.After(wait):
+	if !large {
+		select {
+		case err := <-done:
+			return over, err
+		case <-time.After(s.verifyWait):
+		}
 	}
 	s.work.Go(func() {
 		err := <-done

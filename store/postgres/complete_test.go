@@ -16,7 +16,7 @@ func TestConnect_AC189_missingTablesAreDamage(t *testing.T) {
 		t.Fatalf("the tables are %q", list)
 	}
 	for _, table := range list {
-		o := newOptions(t)
+		o := withTables(t)
 		d, err := Connect(ctx, o)
 		must(t, err)
 		d.Close()

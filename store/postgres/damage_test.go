@@ -12,7 +12,7 @@ import (
 // full returns a store with a row of everything.
 func full(t *testing.T) (*Store, Options) {
 	t.Helper()
-	o := newOptions(t)
+	o := withTables(t)
 	s := openAt(t, o, newKeys(t))
 	for _, name := range []string{"alice", "bob"} {
 		u := person(name)
@@ -216,7 +216,7 @@ func TestStore_findsChangedEvents(t *testing.T) {
 		"taken away":   {`DELETE FROM events WHERE number = 2`, mfa.ChainMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOptions(t)
+			o := withTables(t)
 			s := openAt(t, o, newKeys(t))
 			for range 3 {
 				must(t, s.AppendEvents(ctx, []mfa.Event{{At: time.Now(), Name: mfa.EventSignIn, User: "id-alice", Decision: "d"}}))
@@ -244,7 +244,7 @@ func TestStore_missingTablesAreErrors(t *testing.T) {
 
 // What the database cannot hold is refused when it is written, and nobody when it is read.
 func TestStore_refusesIDsThatAreNotText(t *testing.T) {
-	s := openAt(t, newOptions(t), newKeys(t))
+	s := openAt(t, withTables(t), newKeys(t))
 	for _, id := range []string{"a\xffb", "a\x00b", "\xed\xa0\x80"} {
 		u := person("alice")
 		u.ID = mfa.UserID(id)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/secondgate/secondgate/internal/pgtest"
 	"github.com/secondgate/secondgate/mfa"
 )
 
@@ -28,7 +27,7 @@ func newTestLocks(t *testing.T, pool *pgxpool.Pool) *exclusive {
 
 // Two nodes, each with many who want the same lock: one of all of them at a time.
 func TestExclusively_oneAtATimeOnAllNodes(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	nodes := []*exclusive{newTestLocks(t, poolOf(t, at)), newTestLocks(t, poolOf(t, at))}
 	var in, most, done atomic.Int32
 	var tasks sync.WaitGroup
@@ -55,7 +54,7 @@ func TestExclusively_oneAtATimeOnAllNodes(t *testing.T) {
 // Work uses the store. With the store's connections held by those who wait for the lock,
 // nobody would go on.
 func TestExclusively_neverTakesTheConnectionsOfWork(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	cfg, err := pgxpool.ParseConfig(at)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +94,7 @@ func TestExclusively_neverTakesTheConnectionsOfWork(t *testing.T) {
 
 // The line is cut in the middle of the work: the work is told, and another node goes on.
 func TestExclusively_cutInTheMiddle(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	for name, how := range map[string]mode{"refused": refusing, "silent": silent} {
 		t.Run(name, func(t *testing.T) {
 			p, behind := newProxy(t, at)
@@ -130,7 +129,7 @@ func TestExclusively_cutInTheMiddle(t *testing.T) {
 // A node that vanishes without a word holds its lock for some seconds, not for the hours
 // that a connection may stay open.
 func TestExclusively_theServerLetsGoOfANodeThatIsGone(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := newTestLocks(t, poolOf(t, at)), newTestLocks(t, poolOf(t, at))
 	h, err := a.take(context.Background(), "roles") // and nobody asks whether it stands
 	if err != nil {
@@ -152,7 +151,7 @@ func TestExclusively_isKeptAlive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for longer than the server's timeout")
 	}
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	l := newTestLocks(t, poolOf(t, at))
 	err := l.run(context.Background(), "roles", func(ctx context.Context) error {
 		select {
@@ -168,7 +167,7 @@ func TestExclusively_isKeptAlive(t *testing.T) {
 }
 
 func TestExclusively_noDatabaseIsNoLock(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	p, behind := newProxy(t, at)
 	l := newTestLocks(t, poolOf(t, behind))
 	p.set(refusing)

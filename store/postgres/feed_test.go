@@ -21,13 +21,6 @@ import (
 // late is when a test gives up: the machine may be busy. What has to be quick is measured.
 const late = 30 * time.Second
 
-// tables returns the address of a database with our tables.
-func tables(t testing.TB, address string) string {
-	t.Helper()
-	connectTo(t, Options{URL: address}).Close()
-	return address
-}
-
 func poolOf(t testing.TB, address string) *pgxpool.Pool {
 	t.Helper()
 	pool, err := pgxpool.New(context.Background(), address)
@@ -128,7 +121,7 @@ func eventually(t testing.TB, what string, so func() bool) time.Duration {
 }
 
 func TestFeed_whatOneNodeChangesTheOtherHearsOf(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := started(t, at, "a"), started(t, at, "b")
 	a.change(t, changeUser, "alice")
 	a.change(t, changePolicy, "")
@@ -153,7 +146,7 @@ func TestFeed_whatOneNodeChangesTheOtherHearsOf(t *testing.T) {
 
 // The time from a commit on one node until the listeners of another one are called.
 func TestFeed_within2Seconds(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	for _, c := range []struct {
 		name  string
 		bells bool
@@ -194,7 +187,7 @@ func withoutBells(m *member) {
 // AC-025: numbers are drawn in one order and committed in another. A sign-out whose
 // transaction takes its time must not be jumped over.
 func TestFeed_doesNotMissWhatIsCommittedLate(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := started(t, at, "a"), started(t, at, "b")
 	slow, err := a.pool.Begin(context.Background())
 	if err != nil {
@@ -227,7 +220,7 @@ func TestFeed_doesNotMissWhatIsCommittedLate(t *testing.T) {
 }
 
 func TestReader_forgetsGapsThatCannotCome(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	m := newMember(t, at, "m")
 	skip := func() { mustExec(t, m.pool, "SELECT nextval('change_numbers')") }
 	mustExec(t, m.pool, insertChange, "x", changeUser, "first")
@@ -285,7 +278,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 		"numbers reused": "DELETE FROM changes WHERE number > 1; SELECT setval('change_numbers', 1); INSERT INTO changes (node, kind, user_id) SELECT 'x', 'user', 'new' FROM generate_series(1, 9)",
 	} {
 		t.Run(name, func(t *testing.T) {
-			at := tables(t, pgtest.Database(t))
+			at := withTables(t).URL
 			a, b := newMember(t, at, "a"), newMember(t, at, "b")
 			for i := range 3 {
 				a.change(t, changeUser, fmt.Sprint(i))
@@ -303,7 +296,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 		})
 	}
 	t.Run("away for long", func(t *testing.T) {
-		at := tables(t, pgtest.Database(t))
+		at := withTables(t).URL
 		b := newMember(t, at, "b")
 		b.looked = time.Now().Add(-longestWrite - time.Second)
 		if err := b.look(context.Background()); err != nil {
@@ -315,7 +308,7 @@ func TestFeed_tellsEverybodyWhereItCannotTell(t *testing.T) {
 
 // The newest of the old rows stays, so that a node that was in step finds its place.
 func TestFeed_trims(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := newMember(t, at, "a"), newMember(t, at, "b")
 	for i := range 5 {
 		a.change(t, changeUser, fmt.Sprint(i))
@@ -352,7 +345,7 @@ func TestFeed_trims(t *testing.T) {
 
 // A cable that is pulled: nothing says so, and the node has to find out by itself.
 func TestFeed_knowsThatItIsCutOff_AC187(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	p, behind := newProxy(t, at)
 	a, b := started(t, at, "a"), started(t, behind, "b")
 	a.change(t, changeUser, "before")
@@ -377,7 +370,7 @@ func TestFeed_knowsThatItIsCutOff_AC187(t *testing.T) {
 
 // 1000 changes over 20 cuts, of both kinds, and each of them arrives.
 func TestFeed_losesNothingOverCuts(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	p, behind := newProxy(t, at)
 	a, b := started(t, at, "a"), started(t, behind, "b")
 	const changes, cuts = 1000, 20
@@ -435,7 +428,8 @@ func TestFeed_losesNothingOverCuts(t *testing.T) {
 
 func TestFeed_overARestartOfTheServer(t *testing.T) {
 	s := pgtest.Start(t)
-	at := tables(t, s.URL("postgres"))
+	at := s.URL("postgres")
+	connectTo(t, Options{URL: at}).Close() // makes the tables
 	a, b := started(t, at, "a"), started(t, at, "b")
 	a.change(t, changeUser, "before")
 	eventually(t, "before", func() bool { return b.heard("before") })
@@ -454,7 +448,7 @@ func TestFeed_overARestartOfTheServer(t *testing.T) {
 // A listener that panics or hangs keeps nobody else from hearing, and a node whose
 // listener hangs does not say that it is in step.
 func TestFeed_listenersThatFail(t *testing.T) {
-	at := tables(t, pgtest.Database(t))
+	at := withTables(t).URL
 	a, b := started(t, at, "a"), newMember(t, at, "b")
 	hang := make(chan struct{})
 	b.told.users.add(func(string) { panic("own") })

@@ -17,9 +17,9 @@ func (s *Store) forget(ctx context.Context) error {
 	if err != nil || last == 0 {
 		return err
 	}
-	for {
-		more, err := s.forgetSome(ctx, last)
-		if err != nil || !more {
+	for first := uint64(0); ; { // an old store has some from before the chain began
+		first, err = s.forgetSome(ctx, first, last)
+		if err != nil || first > last {
 			return err
 		}
 		if err := pause(ctx, 20); err != nil {
@@ -65,17 +65,18 @@ func (s *Store) lastOld(ctx context.Context) (last uint64, err error) {
 	}
 }
 
-// forgetSome removes some of the first events up to last, and reports whether there are
-// more. What they say is not read: one that is damaged goes all the same.
-func (s *Store) forgetSome(ctx context.Context, last uint64) (more bool, err error) {
+// forgetSome removes some of the events between first and last, and returns the first that
+// is left. What they say is not read: one that is damaged goes all the same. Both look-ups
+// have a beginning, so that what was removed before is not walked through again.
+func (s *Store) forgetSome(ctx context.Context, first, last uint64) (next uint64, err error) {
 	err = s.update(ctx, nil, func(w *writing) error {
 		var record, hash []byte
 		var number int64
-		more = false
+		next = last + 1
 		err := w.ask(func(b *pgx.Batch) {
 			b.Queue(`SELECT record FROM meta WHERE name = $1 FOR UPDATE`, metaStart).QueryRow(into(&record))
-			b.Queue(`SELECT number, hash FROM (SELECT number, hash FROM events WHERE number <= $1 ORDER BY number LIMIT $2) AS e ORDER BY number DESC LIMIT 1`,
-				int64(last), tidyBatch).QueryRow(func(r pgx.Row) error { //nolint:gosec // no store has that many
+			b.Queue(`SELECT number, hash FROM (SELECT number, hash FROM events WHERE number >= $3 AND number <= $1 ORDER BY number LIMIT $2) AS e ORDER BY number DESC LIMIT 1`,
+				int64(last), tidyBatch, int64(first)).QueryRow(func(r pgx.Row) error { //nolint:gosec // no store has that many
 				if err := r.Scan(&number, &hash); !noRow(err) {
 					return err
 				}
@@ -92,16 +93,16 @@ func (s *Store) forgetSome(ctx context.Context, last uint64) (more bool, err err
 		if number == 0 || uint64(number) < start.First { //nolint:gosec // not negative
 			return nil
 		}
-		more = uint64(number) < last                                                          //nolint:gosec // not negative
-		start = store.EventStart{First: uint64(number) + 1, Before: hex.EncodeToString(hash)} //nolint:gosec // not negative
+		next = uint64(number) + 1                                               //nolint:gosec // not negative
+		start = store.EventStart{First: next, Before: hex.EncodeToString(hash)} //nolint:gosec // not negative
 		if record, err = s.encode(store.Meta, metaStart, start); err != nil {
 			return err
 		}
-		w.put(`DELETE FROM events WHERE number <= $1`, number)
+		w.put(`DELETE FROM events WHERE number >= $1 AND number <= $2`, int64(first), number) //nolint:gosec // no store has that many
 		w.put(`UPDATE meta SET record = $2 WHERE name = $1`, metaStart, record)
 		return nil
 	})
-	return more, err
+	return next, err
 }
 
 var _ mfa.EventLog = (*Store)(nil)

@@ -10,7 +10,7 @@ import (
 // A search begins in the index where its terms do: from the beginning of the index on, "z"
 // reads as many pages as there are terms of a million users.
 func TestListUsers_searchReadsNoOtherTerms(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	keys := newKeys(t)
 	s := openAt(t, o, keys)
 	sql(t, o.URL, `INSERT INTO user_terms SELECT 'a' || md5(i::text), 'u' || i FROM generate_series(1, 30000) i`)

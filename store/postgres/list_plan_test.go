@@ -12,7 +12,7 @@ import (
 // Lists go along their indexes also where the planner knows nothing of the tables, as after
 // many users were taken in: it would read and sort all of them for one page.
 func TestListUsers_readsNoWholeTable(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	s := openAt(t, o, newKeys(t))
 	sql(t, o.URL, `ALTER TABLE users SET (autovacuum_enabled = false)`)
 	sql(t, o.URL, `INSERT INTO users SELECT 'id-'||i, 'user'||i, 'local', '', '', false, false, false, '{}', '{}', now(), now(), ''

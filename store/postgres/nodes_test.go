@@ -14,7 +14,7 @@ import (
 // nodes returns so many gateways on one database.
 func nodes(t *testing.T, n int) []*Store {
 	t.Helper()
-	o, keys := newOptions(t), newKeys(t)
+	o, keys := withTables(t), newKeys(t)
 	list := make([]*Store, n)
 	for i := range list {
 		list[i] = openAt(t, o, keys)

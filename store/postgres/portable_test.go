@@ -22,7 +22,7 @@ type place struct {
 }
 
 func newPlace(t *testing.T) storetest.Place {
-	p := &place{o: newOptions(t), keys: newKeys(t)}
+	p := &place{o: withTables(t), keys: newKeys(t)}
 	t.Cleanup(p.close)
 	return p
 }
@@ -104,7 +104,7 @@ func TestStore_isCopiedToBadger(t *testing.T)   { storetest.RunPortable(t, newPl
 // Two gateways that start while a copy begins must not serve from half of it: whoever opened
 // the database before the copy keeps the copy out.
 func TestOpen_fillsOnlyWhatNobodyOpened(t *testing.T) {
-	o, keys := newOptions(t), newKeys(t)
+	o, keys := withTables(t), newKeys(t)
 	serving := openAt(t, o, keys)
 	filling := o
 	filling.Fill = "a copy"
@@ -151,7 +151,7 @@ func TestImport_AC025_EndsWhenAnotherHasFinished(t *testing.T) {
 
 // Whoever reads slowly must not lose the snapshot to the bounds on time of other calls.
 func TestExport_mayTakeLong(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	o.URL += "&statement_timeout=200&idle_in_transaction_session_timeout=200"
 	s := openAt(t, o, newKeys(t))
 	for _, id := range []mfa.UserID{"a", "b"} {

@@ -16,7 +16,7 @@ import (
 
 // No table with records may be forgotten: what is not sealed anew is lost with the old key.
 func TestReseal_knowsAllTables(t *testing.T) {
-	s := openAt(t, newOptions(t), newKeys(t))
+	s := openAt(t, withTables(t), newKeys(t))
 	rows, err := s.db.pool.Query(t.Context(), `SELECT table_name FROM information_schema.columns WHERE table_schema = current_schema() AND column_name = 'record'`)
 	must(t, err)
 	defer rows.Close()
@@ -50,7 +50,7 @@ func keyedNodes(t *testing.T, n int, clock *time.Time) (list []keyedNode, master
 	t.Helper()
 	master, err := seal.ParseMaster(seal.NewMaster())
 	must(t, err)
-	o := newOptions(t)
+	o := withTables(t)
 	o.Marker = ""
 	for range n {
 		d := connectTo(t, o)

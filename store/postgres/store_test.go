@@ -29,6 +29,21 @@ func newOptions(t testing.TB) Options {
 	return Options{URL: pgtest.Database(t), Marker: filepath.Join(t.TempDir(), "installation")}
 }
 
+// withTables are options for a database that has its tables, and nothing in them: making them
+// takes longer than most tests.
+func withTables(t testing.TB) Options {
+	t.Helper()
+	url := pgtest.Copy(t, func(url string) {
+		d := connectTo(t, Options{URL: url})
+		_, err := d.pool.Exec(context.Background(), "DELETE FROM installation")
+		d.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	return Options{URL: url, Marker: filepath.Join(t.TempDir(), "installation")}
+}
+
 func connectTo(t testing.TB, o Options) *DB {
 	t.Helper()
 	d, err := Connect(context.Background(), o)
@@ -54,12 +69,12 @@ func openAt(t testing.TB, o Options, keys *seal.Keyset) *Store {
 }
 
 func TestStore_keepsItsPromises(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) mfa.Store { return openAt(t, newOptions(t), newKeys(t)) })
+	storetest.Run(t, func(t *testing.T) mfa.Store { return openAt(t, withTables(t), newKeys(t)) })
 }
 
 func TestStore_keepsItsPromisesAfterARestart(t *testing.T) {
 	storetest.RunReopen(t, func(t *testing.T) (mfa.Store, func() mfa.Store) {
-		o, keys := newOptions(t), newKeys(t)
+		o, keys := withTables(t), newKeys(t)
 		s := openAt(t, o, keys)
 		return s, func() mfa.Store {
 			if err := s.Close(); err != nil {
@@ -72,7 +87,7 @@ func TestStore_keepsItsPromisesAfterARestart(t *testing.T) {
 
 func TestStore_forgetsEventsInTime(t *testing.T) {
 	storetest.RunRetention(t, func(t *testing.T, now func() time.Time) mfa.Store {
-		o := newOptions(t)
+		o := withTables(t)
 		o.Now, o.KeepEvents = now, storetest.Keep
 		return openAt(t, o, newKeys(t))
 	})

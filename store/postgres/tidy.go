@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/secondgate/secondgate/mfa"
 )
 
 const (
@@ -21,6 +22,8 @@ const (
 	// tidyAhead is how far the clock of a node may be ahead of the database's so that it
 	// still removes what is too old: nothing has a shorter margin.
 	tidyAhead = time.Minute
+	// tidyLeast is how few it removes where the database is too slow for more.
+	tidyLeast = 20
 )
 
 // keepTidy removes old rows until the store is closed.
@@ -53,14 +56,16 @@ func (s *Store) tidyByClock(ctx context.Context) error {
 }
 
 // expiring are the tables whose rows go by time, always from the oldest end: so what it
-// costs does not grow with what is kept.
-// What was put off meanwhile stays: its time is looked at once more when it is locked. The
-// array is made first: with IN, the plan for any values goes through all that is too old
-// for each part of it.
+// costs does not grow with what is kept. $1 is the time before which they go, $2 how many,
+// $3 where the part before ended.
+// What was put off meanwhile stays: its time is looked at when it is locked, and there alone.
+// A range with two ends, of which the server knows nothing, it believes to be so small that
+// it reads and sorts all of it. The array is made first: with IN, the plan for any values
+// goes through all that is too old for each part of it.
 var expiring = []string{
-	`DELETE FROM sessions WHERE id = ANY (ARRAY (SELECT id FROM sessions WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
-	`DELETE FROM challenges WHERE id = ANY (ARRAY (SELECT id FROM challenges WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
-	`DELETE FROM attempts WHERE key = ANY (ARRAY (SELECT key FROM attempts WHERE delete_after < $1 ORDER BY delete_after LIMIT $2)) AND delete_after < $1`,
+	`DELETE FROM sessions WHERE id = ANY (ARRAY (SELECT id FROM sessions WHERE delete_after >= $3 ORDER BY delete_after LIMIT $2)) AND delete_after < $1 RETURNING delete_after`,
+	`DELETE FROM challenges WHERE id = ANY (ARRAY (SELECT id FROM challenges WHERE delete_after >= $3 ORDER BY delete_after LIMIT $2)) AND delete_after < $1 RETURNING delete_after`,
+	`DELETE FROM attempts WHERE key = ANY (ARRAY (SELECT key FROM attempts WHERE delete_after >= $3 ORDER BY delete_after LIMIT $2)) AND delete_after < $1 RETURNING delete_after`,
 }
 
 // tidy removes every row that is too old; those of changes are the feed's (trim).
@@ -72,22 +77,49 @@ func (s *Store) tidy(ctx context.Context) error {
 	return errors.Join(append(errs, s.forget(ctx))...)
 }
 
-// expire runs one of these until it removes nothing more.
+// expire runs one of these until it removes nothing more. Each part begins where the one
+// before ended: an index keeps what was removed until the server tidies it up, and the
+// hundredth part would walk through what the ninety-nine before it have removed. The next
+// run begins at the oldest end again, for a row that came late.
 func (s *Store) expire(ctx context.Context, sql string, before time.Time) error {
-	for {
-		var gone int64
-		err := s.read(ctx, func(b *pgx.Batch) {
-			b.Queue(sql, before.UTC(), tidyBatch).Exec(func(tag pgconn.CommandTag) error {
-				gone = tag.RowsAffected()
-				return nil
-			})
-		})
-		if err != nil || gone < tidyBatch {
+	var from time.Time
+	for most := tidyBatch; ; {
+		gone, last, err := s.expireSome(ctx, sql, before, from, most)
+		switch {
+		case slow(err) && ctx.Err() == nil && most > tidyLeast:
+			most /= 2 // a part that takes too long would never be done
+		case err != nil || gone < most:
 			return err
+		default:
+			from, most = last, min(2*most, tidyBatch)
 		}
 		// Others come first.
 		if err := pause(ctx, 20); err != nil {
 			return err
 		}
 	}
+}
+
+// expireSome removes so many rows at most, and returns how many and the time of the last one.
+func (s *Store) expireSome(ctx context.Context, sql string, before, from time.Time, most int) (gone int, last time.Time, err error) {
+	err = s.read(ctx, func(b *pgx.Batch) {
+		b.Queue(sql, before.UTC(), most, from.UTC()).Query(func(rows pgx.Rows) error {
+			gone, last = 0, from
+			var at time.Time
+			_, err := pgx.ForEachRow(rows, []any{&at}, func() error {
+				gone++
+				if at.After(last) {
+					last = at
+				}
+				return nil
+			})
+			return err
+		})
+	})
+	return gone, last, err
+}
+
+// slow reports whether the database had no time for what was asked.
+func slow(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, mfa.ErrBusy)
 }

@@ -44,3 +44,33 @@ func TestTidy_goesAlongTheIndex(t *testing.T) {
 		}
 	}
 }
+
+// An index keeps what was removed, for as long as anybody may still look at it: a backup
+// under way, say. No part may walk through what the parts before it have removed.
+func TestTidy_walksThroughNothingTwice(t *testing.T) {
+	server := pgtest.Start(t)
+	server.Exec(t, "CREATE DATABASE walks")
+	server.Set(t, map[string]string{"autovacuum": "off"})
+	o := Options{URL: server.URL("walks"), Now: func() time.Time { return time.Now().Add(100 * time.Hour) }}
+	s := openAt(t, o, newKeys(t))
+	const n = 10_000
+	sql(t, o.URL, `INSERT INTO sessions SELECT md5(i::text), 'v' || i, i % 4096, 'h', true, now(), now(), now(), NULL, now() + i * interval '1 millisecond', '' FROM generate_series(1, 10000) i`)
+	looks, err := s.db.pool.Begin(ctx)
+	must(t, err)
+	_, err = looks.Exec(ctx, `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0`)
+	must(t, err)
+	_, err = looks.Exec(ctx, `SELECT count(*) FROM organizations`)
+	must(t, err)
+	must(t, s.tidy(ctx))
+	must(t, looks.Rollback(ctx))
+	must(t, s.Close()) // backends tell what they did when they end
+	walked := func() int64 {
+		return number(t, o.URL, `SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'sessions_to_delete'`)
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && walked() < n; {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if got := walked(); got < n || got > 2*n { // from the oldest end each time, it would be ten times as much
+		t.Errorf("%d entries of the index were read to remove %d rows", got, n)
+	}
+}

@@ -22,7 +22,7 @@ func count(t *testing.T, s *Store, table string) (n int) {
 
 func TestStore_removesWhatIsTooOld(t *testing.T) {
 	var c clock
-	o := newOptions(t)
+	o := withTables(t)
 	o.Now, o.KeepEvents = c.now, 10*24*time.Hour
 	s := openAt(t, o, newKeys(t))
 	const n = tidyBatch + 20 // more than one statement takes
@@ -97,7 +97,7 @@ func TestStore_removesWhatIsTooOld(t *testing.T) {
 
 // A session that was put off while old ones are removed stays.
 func TestStore_removesNothingThatWasPutOff(t *testing.T) {
-	o := newOptions(t)
+	o := withTables(t)
 	s := openAt(t, o, newKeys(t))
 	half := sessionOf("s", "id-alice")
 	half.Complete, half.Expires = false, time.Now().Add(-2*time.Hour)

@@ -282,10 +282,10 @@ func unfinished(t *testing.T, source, target Place) {
 		t.Error("a store that serves was said to be whole")
 	}
 	rows := exported(t, s)
-	_, into := fill(t, target)
+	fill(t, target)
 	_, err := target.Serve()
 	wantErr(t, err, store.ErrFilling) // before the first row
-	_, into = fill(t, target)
+	_, into := fill(t, target)
 	must(t, into.Import(ctx, rows[:1]))
 	_, err = target.Serve()
 	wantErr(t, err, store.ErrFilling)
