@@ -59,9 +59,12 @@ func oneFile(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// interruptible returns the context of a command that has to tidy up behind itself.
+// interruptible returns the context of a command that has to tidy up behind itself. Whoever
+// interrupts it a second time has waited long enough, and ends it as it is.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 func (f *flags) backup(cmd *cobra.Command, path string, force bool) error {
@@ -147,9 +150,26 @@ func (f *flags) makeBackup(ctx context.Context, out io.Writer, tell func(copyPro
 
 // askBackup has the gateway at the admin endpoint make a backup.
 func askBackup(ctx context.Context, address string, out io.Writer, tell func(copyProgress)) (*backupInfo, error) {
-	resp, err := caddycmd.AdminAPIRequest(address, http.MethodPost, adminBase+opBackup, nil, bytes.NewReader([]byte("{}")))
-	if err != nil {
-		return nil, askError(address, err)
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	// Beside us, because Caddy's client heeds no context: who asks a gateway that hangs must
+	// be able to end that.
+	answered := make(chan answer, 1)
+	go func() {
+		resp, err := caddycmd.AdminAPIRequest(address, http.MethodPost, adminBase+opBackup, nil, bytes.NewReader([]byte("{}")))
+		answered <- answer{resp, err}
+	}()
+	var resp *http.Response
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err() // the program ends, and the request with it
+	case a := <-answered:
+		if a.err != nil {
+			return nil, askError(address, a.err)
+		}
+		resp = a.resp
 	}
 	defer resp.Body.Close()
 	defer context.AfterFunc(ctx, func() { resp.Body.Close() })()

@@ -386,43 +386,119 @@ func TestRestore_AC189_killedAgainAndAgain(t *testing.T) {
 	b.says(exitRefused, b.gateway.file, "into which store", "migrate")
 }
 
-// A backup that is interrupted takes what it wrote with it.
-func TestBackup_interrupted(t *testing.T) {
+// AC-189: a restore that is killed before the store has its keys leaves nothing that a
+// gateway takes for a first start, in which nobody has a second factor; and it goes on.
+func TestRestore_AC189_killedBeforeTheKeys(t *testing.T) {
 	b := newBackups(t)
-	gone := make(chan struct{})
-	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", backupType)
-		_, _ = io.WriteString(w, "d\x00\x00\x00\x05hello")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-		close(gone)
-	}))
-	defer fake.Close()
-	binary, err := plainProgram()
+	b.signIn("alice", 0)
+	b.run(0, b.gateway.file, "backup", b.file)
+	h, err := headerOf(b.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "mfa", "backup", b.file, "--address", strings.TrimPrefix(fake.URL, "http://"), "--config", b.gateway.file)
-	var errs safeBuffer
-	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
+	keys, err := seal.OpenKeys(t.Context(), seal.FileVault(b.keys), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if raw, err := os.ReadFile(b.file + ".partial"); err == nil && string(raw) == "hello" {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("nothing was written")
+	s := &BadgerStore{dir: b.newDir}
+	o := s.options(keys, toStderr())
+	o.Fill = ofBackup(h, true)
+	begun, err := badger.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := begun.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if opened, _, err := s.open(t.Context(), toStderr()); err == nil {
+		_ = opened.Close()
+		t.Fatal("a gateway opened it")
+	}
+	b.none(b.newKeys)
+	b.says(exitRefused, b.other, "--keys FILE", "restore", b.file) // and not with others
+	b.says(0, b.other, "It was compared row by row", "restore", b.file, "--keys", b.keys)
+	b.says(0, b.other, "alice", "users", "list")
+}
+
+// A backup that is interrupted takes what it wrote with it, also where the gateway answers
+// nothing at all.
+func TestBackup_interrupted(t *testing.T) {
+	for name, sent := range map[string]string{"in the middle": "d\x00\x00\x00\x05hello", "before an answer": ""} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackups(t)
+			asked, gone := make(chan struct{}), make(chan struct{})
+			fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				// Read to its end: until then the server does not notice who has gone.
+				_, _ = io.Copy(io.Discard, r.Body)
+				if sent != "" {
+					w.Header().Set("Content-Type", backupType)
+					_, _ = io.WriteString(w, sent)
+					_ = http.NewResponseController(w).Flush()
+				}
+				close(asked)
+				<-r.Context().Done()
+				close(gone)
+			}))
+			defer fake.Close()
+			binary, err := plainProgram()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(binary, "mfa", "backup", b.file, "--address", strings.TrimPrefix(fake.URL, "http://"), "--config", b.gateway.file)
+			var errs safeBuffer
+			cmd.Stderr = &errs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-asked
+			for end := time.Now().Add(30 * time.Second); sent != ""; time.Sleep(20 * time.Millisecond) {
+				if raw, err := os.ReadFile(b.file + ".partial"); err == nil && string(raw) == "hello" {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatal("nothing was written")
+				}
+			}
+			_ = cmd.Process.Signal(os.Interrupt)
+			if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), "interrupted") {
+				t.Errorf("%v: %s", err, errs.String())
+			}
+			b.none(b.file)
+			b.none(b.file + ".partial")
+			<-gone
+		})
+	}
+}
+
+// AC-124: a page in a browser on the machine gets no backup, and imports nobody.
+func TestAdminEndpoint_AC124_NoBackupForPages(t *testing.T) {
+	b := newBackups(t)
+	for _, op := range []string{opBackup, opImport} {
+		for name, header := range map[string]http.Header{
+			"a simple request": {"Content-Type": {"text/plain"}},
+			"a form":           {"Content-Type": {"application/x-www-form-urlencoded"}},
+			"another origin":   {"Content-Type": {"application/json"}, "Origin": {"https://evil.test"}},
+			"a rebound name":   {"Content-Type": {"application/json"}, "Host": {"evil.test:2019"}},
+		} {
+			req, err := http.NewRequest(http.MethodPost, "http://"+b.admin+adminBase+op, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header, req.Host = header, header.Get("Host")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode/100 != 4 || resp.StatusCode == http.StatusBadRequest || strings.Contains(string(body), "secondgate backup") || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s, %s: %d %v", op, name, resp.StatusCode, resp.Header)
+			}
 		}
 	}
-	_ = cmd.Process.Signal(os.Interrupt)
-	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), "interrupted") {
-		t.Errorf("%v: %s", err, errs.String())
+	if out, _ := b.run(0, b.gateway.file, "audit", "list", "--event", "admin"); strings.Contains(out, "backup") {
+		t.Errorf("one was made:\n%s", out)
 	}
-	b.none(b.file)
-	b.none(b.file + ".partial")
-	<-gone
 }
 
 func TestThousands(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
+	"github.com/secondgate/secondgate/internal/pgtest"
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/mfa/factor/passkey"
 	"github.com/secondgate/secondgate/mfa/mfatest"
@@ -53,7 +54,7 @@ func (g *gateway) importing(t *testing.T, want int, args ...string) (string, imp
 
 // passes signs somebody in with the password of the old system and, where there is a
 // secret, with the app that was set up there, a minute from now.
-func (g *gateway) passes(t *testing.T, name string, secret string, opts totp.ValidateOpts) {
+func (g *gateway) passes(t testing.TB, name string, secret string, opts totp.ValidateOpts) {
 	t.Helper()
 	gate, place, ctx := g.generation().gate, g.place(), t.Context()
 	in, err := gate.SignIn(ctx, place, mfa.LocalSource, name, movedPassword)
@@ -319,9 +320,22 @@ func TestImport_TenThousand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute on a busy machine")
 	}
+	t.Run("badger", func(t *testing.T) {
+		g := newGateway(t)
+		g.importMany(g.text("require on", "mfa\n\trespond ok"))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		g := newGateway(t)
+		g.importMany(g.onPostgres(pgtest.Database(t), "require on"))
+	})
+}
+
+// importMany has ten thousand people move in twice, through the gateway of that
+// configuration.
+func (g *gateway) importMany(text string) {
 	const many = 10_000
-	g := newGateway(t)
-	text := g.text("require on", "mfa\n\trespond ok")
+	t := g.t
+	t.Helper()
 	g.mustLoad(text)
 	var lines strings.Builder
 	for i := range many {

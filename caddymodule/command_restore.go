@@ -68,9 +68,9 @@ func (f *flags) restore(cmd *cobra.Command, path, keyFile string, keepSessions b
 		return nil, "", err
 	}
 	rows := rowsOf(ctx, path, keys)
-	note := "Everybody signs in again. App tokens and API keys that were revoked since the backup was made open again, and roles that were taken away are back: look at users list and keys list."
+	note := "Everybody signs in again. What was taken away since the backup was made is back: who was disabled may sign in, roles, factors, passwords, app tokens and API keys are as they were then. Look at: secondgate mfa users list, secondgate mfa keys list. Where the gateway's keys were stolen since: secondgate mfa keys rotate --compromised"
 	if keepSessions {
-		note = "Sessions go on that were not over when the backup was made: also those that were ended since. App tokens, API keys and roles are as they were then."
+		note = "Sessions go on that were not over when the backup was made: also those that were ended since. Everything else is as it was then: who is disabled, roles, factors, passwords, app tokens and API keys."
 	} else {
 		rows = transfer.SignedOut(rows)
 	}

@@ -56,7 +56,7 @@ func newKeyring(opened openStore, keys *seal.Keyset, logger *slog.Logger) *keyri
 		}
 		k.rotation = store.NewRotation(cfg)
 		if shared {
-			k.newer = keys.Refresh
+			k.newer = keys.Newer
 			teller.OnKeysChange(k.rotation.Wake)
 		}
 	}

@@ -110,6 +110,9 @@ func acquireOnce(key sessionsKey, s StoreModule, logger *slog.Logger) (*pooledSe
 				return nil, err // it says what it was doing
 			}
 			ring := newKeyring(opened, keys, logger)
+			// Before anything is done with the keys: one that is removed too early signs
+			// everybody out.
+			ring.lives(key.absolute)
 			ring.run()
 			opened = measure(opened, counted)
 			return &pooledStore{store: opened, keys: ring, events: store.OpenRecorder(opened, store.RecorderOptions{

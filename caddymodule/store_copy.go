@@ -53,34 +53,46 @@ func (s *BadgerStore) ownKeys(ctx context.Context) (*seal.Keyset, error) {
 	return seal.OpenKeys(ctx, seal.FileVault(s.keyFile()), s.masterKey)
 }
 
-// openFill implements copiedStore.
+// openFill implements copiedStore. Keys that come with the copy have their file when the
+// mark is in the store, and not before: a command that is killed in between leaves a store
+// without keys, which is refused, and not an empty one with them, which a gateway would
+// take for a first start (AC-189).
 func (s *BadgerStore) openFill(ctx context.Context, from string, keys *seal.Keyset, logger *slog.Logger) (filledStore, *seal.Keyset, error) {
 	exists, err := s.exists(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking for the store: %w", err)
 	}
 	own, err := s.ownKeys(ctx)
+	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
-	case err == nil:
-	case !errors.Is(err, fs.ErrNotExist):
+	case missing:
+		own = keys
+	case err != nil:
 		return nil, nil, fmt.Errorf("loading the keys from %s: %w", s.keyFile(), err)
-	case exists:
-		return nil, nil, fmt.Errorf("%w: %s, whose key file %s is missing; move it and %s away, or name another folder", store.ErrNotEmpty, s.dir, s.keyFile(), s.marker())
-	default:
-		if err := os.MkdirAll(filepath.Dir(s.keyFile()), 0o700); err != nil {
-			return nil, nil, fmt.Errorf("making the directory of the key file: %w", err)
-		}
-		if own, err = seal.CopyKeys(ctx, keys, seal.FileVault(s.keyFile()), s.masterKey); err != nil {
-			return nil, nil, err
-		}
 	}
 	o := s.options(own, logger)
 	o.Fill = from
 	opened, err := badger.Open(o)
+	if err != nil && missing && exists {
+		return nil, nil, fmt.Errorf("%w: %s, whose key file %s is missing; move it and %s away, or name another folder (%w)", store.ErrNotEmpty, s.dir, s.keyFile(), s.marker(), err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	if missing {
+		if own, err = s.giveKeys(ctx, keys); err != nil {
+			return nil, nil, errors.Join(err, opened.Close())
+		}
+	}
 	return opened, own, nil
+}
+
+// giveKeys puts the keys that come with a copy into the key file.
+func (s *BadgerStore) giveKeys(ctx context.Context, keys *seal.Keyset) (*seal.Keyset, error) {
+	if err := os.MkdirAll(filepath.Dir(s.keyFile()), 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of the key file: %w", err)
+	}
+	return seal.CopyKeys(ctx, keys, seal.FileVault(s.keyFile()), s.masterKey)
 }
 
 var _ copiedStore = (*BadgerStore)(nil)

@@ -34,7 +34,8 @@ func (s *PostgresStore) openStill(ctx context.Context, logger *slog.Logger) (ope
 	return s.openWith(ctx, o)
 }
 
-// openFill implements copiedStore.
+// openFill implements copiedStore. Keys that come with the copy are put there when the mark
+// is, and not before; see BadgerStore.openFill.
 func (s *PostgresStore) openFill(ctx context.Context, from string, keys *seal.Keyset, logger *slog.Logger) (filledStore, *seal.Keyset, error) {
 	o := s.options(logger)
 	o.Fill = from
@@ -42,7 +43,14 @@ func (s *PostgresStore) openFill(ctx context.Context, from string, keys *seal.Ke
 	if err != nil {
 		return nil, nil, err
 	}
-	own, err := s.fillKeys(ctx, db, keys)
+	own, err := seal.OpenKeys(ctx, db.Vault(), s.masterKey)
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case missing && s.masterKey == nil:
+		err = seal.ErrMasterNeeded
+	case missing:
+		own, err = keys, nil
+	}
 	if err != nil {
 		db.Close()
 		return nil, nil, fmt.Errorf("opening the keys in the database %s: %w", s.address, err)
@@ -51,23 +59,12 @@ func (s *PostgresStore) openFill(ctx context.Context, from string, keys *seal.Ke
 	if err != nil {
 		return nil, nil, err
 	}
+	if missing {
+		if own, err = seal.CopyKeys(ctx, keys, db.Vault(), s.masterKey); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("putting the keys into the database %s: %w", s.address, err), opened.Close())
+		}
+	}
 	return opened, own, nil
-}
-
-// fillKeys reads the keys from the database, or puts those there that what is copied has.
-func (s *PostgresStore) fillKeys(ctx context.Context, db *postgres.DB, keys *seal.Keyset) (*seal.Keyset, error) {
-	own, err := seal.OpenKeys(ctx, db.Vault(), s.masterKey)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return own, err
-	}
-	empty, err := db.Empty(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case !empty:
-		return nil, errKeysGone
-	}
-	return seal.CopyKeys(ctx, keys, db.Vault(), s.masterKey)
 }
 
 var _ copiedStore = (*PostgresStore)(nil)

@@ -99,7 +99,11 @@ func hasPassword(address string) bool {
 	secret := func(text string) bool { return text != "" && !isPlaceholder(text) }
 	if _, rest, ok := strings.Cut(address, "://"); ok {
 		// As far as the last @: where a password has one in it, it is a password all the same.
+		// A ? is a part of it, too, where neither the host nor a path came before.
 		authority, _, _ := strings.Cut(rest, "?")
+		if !strings.ContainsAny(authority, "@/") {
+			authority = rest
+		}
 		if at := strings.LastIndex(authority, "@"); at >= 0 {
 			if _, password, ok := strings.Cut(authority[:at], ":"); ok && secret(password) {
 				return true
@@ -119,6 +123,15 @@ func hasPassword(address string) bool {
 	return false
 }
 
+// whereURL says where the address stands. It does not repeat an address that stands in the
+// configuration itself: one that nobody can read may have a password anywhere in it.
+func (s *PostgresStore) whereURL() string {
+	if isPlaceholder(s.URL) {
+		return "what stands in " + s.URL
+	}
+	return "the address in the configuration"
+}
+
 // Provision reads the address and the master key, which stay in memory. It asks no
 // database: "caddy validate" runs it anywhere.
 func (s *PostgresStore) Provision(caddy.Context) error {
@@ -134,7 +147,7 @@ func (s *PostgresStore) Provision(caddy.Context) error {
 		return fmt.Errorf("store postgres: %w", err)
 	}
 	if s.address, err = postgres.Address(s.url); err != nil {
-		return fmt.Errorf("store postgres: what stands in %s: %w", s.URL, err)
+		return fmt.Errorf("store postgres: %s: %w", s.whereURL(), err)
 	}
 	marker, err := caddy.NewReplacer().ReplaceOrErr(s.Marker, true, true)
 	if err != nil {

@@ -56,12 +56,23 @@ func (w *writer) watch(end func()) {
 				return
 			case <-tick.C:
 			}
-			if w.judge() != nil {
+			if w.stillMay() != nil {
 				end()
 				return
 			}
 		}
 	}()
+}
+
+// stillMay is judge beside all requests, where nobody else catches a panic: it must end what
+// is open, and not the process (AC-204).
+func (w *writer) stillMay() (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errOver
+		}
+	}()
+	return w.judge()
 }
 
 // judge judges what is open as if its request came now, but for the time since its session
@@ -72,6 +83,9 @@ func (w *writer) judge() error {
 	defer cancel()
 	if o.view == nil {
 		o.view, o.last = was.view, o.since
+		if o.view != nil && o.view.Stale {
+			o.last = time.Time{} // the store was away already: its minute does not begin anew
+		}
 	}
 	s := &state{Context: ctx, peer: was.peer, parsed: true, req: was.req, token: was.token, again: true}
 	if o.view != nil {

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/session"
 )
 
 // stays is a site whose app keeps a connection open: /socket takes it over, /stream sends a
@@ -114,7 +116,13 @@ var ends = map[string]func(s *stays){
 		tighter.Factors = mfa.KindsOf(mfa.TOTP)
 		s.policy.Store(&tighter)
 	},
-	"all ended":        func(s *stays) { s.store.change("u-alice", func() { s.store.users["u-alice"].Generation++ }) },
+	"all ended": func(s *stays) { s.store.change("u-alice", func() { s.store.users["u-alice"].Generation++ }) },
+	// AC-197: of an emergency removal.
+	"its key was stolen": func(s *stays) {
+		if err := s.sessions.SetKeys([]session.Key{{ID: "new", Secret: bytes.Repeat([]byte{9}, 32)}}); err != nil {
+			s.t.Error(err)
+		}
+	},
 	"its time is over": func(s *stays) { s.clock.Advance(13 * time.Hour) },
 }
 
@@ -166,6 +174,38 @@ func TestWriter_AC028_KeepsWhatMayStay(t *testing.T) {
 	s.clock.Advance(20 * time.Second)
 	if lives() {
 		t.Error("it lives on though the store is away for more than a minute")
+	}
+}
+
+// What was opened on the strength of a cache while the store was away gets no second minute.
+func TestWriter_AC028_NoSecondMinute(t *testing.T) {
+	s := newStays(t, mfa.Requirement{})
+	s.lookEvery = lookEvery
+	cookie := s.cookie("s-alice")
+	go func() { s.more <- "one" }()
+	_, first := s.open("/stream", cookie)
+	if _, err := first.ReadString('e'); err != nil {
+		t.Fatal(err)
+	}
+	close(s.more)
+	if err := <-s.ended; err != nil {
+		t.Fatal(err)
+	}
+	s.more = make(chan string)
+	s.store.mu.Lock()
+	s.store.down = true
+	s.store.mu.Unlock()
+	s.clock.Advance(45 * time.Second) // the cache has it, and the store is away
+	go func() { s.more <- "one" }()
+	_, second := s.open("/stream", cookie)
+	if _, err := second.ReadString('e'); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(31 * time.Second)
+	s.more <- "secret"
+	close(s.more)
+	if err := <-s.ended; !errors.Is(err, errOver) {
+		t.Errorf("76 seconds after the store was asked, the app was told %v", err)
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 // MaxImport is how many people one Import takes.
 const MaxImport = 500
 
+// maxMovedGroups is how many groups of a person move; no source of identities gives more.
+const maxMovedGroups = 1000
+
 // ImportInput is one batch of a move.
 type ImportInput struct {
 	From   string // what they come from, for the record: "authelia"
@@ -235,7 +238,12 @@ func (b *bringer) phone() error {
 }
 
 func (b *bringer) memberships() error {
-	for _, group := range b.n.Groups {
+	groups := b.n.Groups
+	if n := len(groups) - maxMovedGroups; n > 0 {
+		b.item(fmt.Sprintf("%d groups", n), Lost, fmt.Sprintf("nobody has more than %d; the first of them move", maxMovedGroups))
+		groups = groups[:maxMovedGroups]
+	}
+	for _, group := range groups {
 		clean, err := cleanText(group)
 		switch {
 		case err != nil || clean == "":
@@ -247,7 +255,12 @@ func (b *bringer) memberships() error {
 	if len(b.u.Groups) > 0 {
 		b.item("groups "+strings.Join(b.u.Groups, ", "), Moves, "")
 	}
-	for _, id := range b.n.Organizations {
+	orgs := b.n.Organizations
+	if n := len(orgs) - MaxOrganizations; n > 0 {
+		b.item(fmt.Sprintf("%d organizations", n), Lost, fmt.Sprintf("nobody is a member of more than %d by hand", MaxOrganizations))
+		orgs = orgs[:MaxOrganizations]
+	}
+	for _, id := range orgs {
 		switch list, err := b.g.listed(append(slices.Clone(b.u.Organizations), id)); {
 		case errors.Is(err, ErrNotFound):
 			b.item("organization "+quoted(string(id)), Lost, "there is none of that name; make it first: secondgate mfa orgs set NAME")

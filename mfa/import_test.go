@@ -295,3 +295,27 @@ func TestAdministration_Import_BackupCodes(t *testing.T) {
 		t.Errorf("after the code: %s", out.Decision.Action)
 	}
 }
+
+// AC-208: a person with more groups and organizations than memory holds comparisons of must
+// not hold the gateway up, nor make a record that cannot be kept, at which each run ends.
+func TestAdministration_Import_AC208_ManyGroups(t *testing.T) {
+	w := movingWorld(t)
+	n := mfa.Newcomer{Name: "alice", Password: mfa.Secret(movedHash)}
+	for i := range 200_000 {
+		n.Groups = append(n.Groups, fmt.Sprintf("group-%06d", i))
+		n.Organizations = append(n.Organizations, mfa.OrganizationID(fmt.Sprintf("o%06d", i)))
+	}
+	began := time.Now()
+	moved := w.move(n)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if moved[0].Arrival != mfa.Arrives || verdict(t, moved[0], "199000 groups").Verdict != mfa.Lost || verdict(t, moved[0], "199980 organizations").Verdict != mfa.Lost {
+		t.Errorf("%s: %.500v", moved[0].Arrival, moved[0].Items)
+	}
+	u, err := w.store.UserByKey(t.Context(), mfa.SubjectKey(mfa.LocalSource, "alice"))
+	must(t, err)
+	if len(u.Groups) != 1000 {
+		t.Errorf("%d groups", len(u.Groups))
+	}
+}

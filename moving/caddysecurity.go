@@ -112,6 +112,9 @@ func caddySecurity(f file, r io.Reader, o Options, yield func(Person) bool) erro
 			if err := d.Decode(&raw); err != nil {
 				return bad("a user cannot be read")
 			}
+			if len(raw) > maxLine {
+				return bad("a user has more than 256 KiB; is it the right file?")
+			}
 			p, why := authcrunchPerson(raw, o)
 			if why != "" {
 				return bad(why)

@@ -56,7 +56,9 @@ func (e *Error) Error() string {
 const (
 	maxStream = 4 << 30   // bytes of a file that is read by lines
 	maxWhole  = 64 << 20  // bytes of one that has to be in memory
-	maxLine   = 256 << 10 // bytes
+	maxLine   = 256 << 10 // bytes, and of one person in users.json
+	maxPeople = 1_000_000 // of one run: each name is remembered
+	maxName   = 256       // bytes; no account has as many
 )
 
 // format is one kind of file.
@@ -138,6 +140,14 @@ func once(people iter.Seq2[Person, error]) iter.Seq2[Person, error] {
 		for p, err := range people {
 			if err == nil && !p.Nobody {
 				name := strings.ToLower(strings.TrimSpace(p.Name))
+				switch {
+				case len(name) > maxName:
+					yield(Person{}, &Error{p.File, p.Line, fmt.Sprintf("the name %q is longer than any account's; is it the right file?", shortened(name))})
+					return
+				case len(where) >= maxPeople:
+					yield(Person{}, &Error{p.File, p.Line, "there are more than a million people; split the file, and import one part after the other"})
+					return
+				}
 				if line, twice := where[name]; twice {
 					yield(Person{}, &Error{p.File, p.Line, fmt.Sprintf("%q stands twice (first in line %d; capitals do not count); take one of them out", shortened(p.Name), line)})
 					return

@@ -383,3 +383,36 @@ func FuzzCaddySecurity(f *testing.F) { fuzz(f, "caddy-security", "caddy-security
 func FuzzTinyauth(f *testing.F)      { fuzz(f, "tinyauth", "tinyauth.env", "tinyauth.txt") }
 func FuzzHtpasswd(f *testing.F)      { fuzz(f, "htpasswd", "htpasswd") }
 func FuzzJSONLines(f *testing.F)     { fuzz(f, "jsonl", "people.jsonl") }
+
+// AC-208: a file that somebody made for it must not fill the memory or hold the command up.
+func TestRead_AC208_BoundsAPerson(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var list []string
+	for i := range 500_000 {
+		list = append(list, fmt.Sprintf(`{"address":"a%06d@example.com"}`, i))
+	}
+	for format, path := range map[string]string{
+		"caddy-security": write("users.json", `{"users":[{"username":"alice","email_addresses":[`+strings.Join(list, ",")+`]}]}`),
+		"htpasswd":       write("htpasswd", strings.Repeat("a", 100_000)+":$2y$05$HfPtaJ4edC3ITHHyIy3jy.VDjFtm1vU2CxLdGfn2jA1PalaUE21A2\n"),
+	} {
+		began := time.Now()
+		var err error
+		for _, e := range Read(format, []string{path}, Options{}) {
+			err = e
+		}
+		var why *Error
+		if !errors.As(err, &why) || !strings.Contains(err.Error(), "is it the right file?") || len(err.Error()) > 400 {
+			t.Errorf("%s: %.400v", format, err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s: it took %v", format, took)
+		}
+	}
+}

@@ -90,7 +90,7 @@ func newEntry(token, scope string, v View, ep epoch, now, stored time.Time) *ent
 	e := &entry{token: token, scope: shared(scope), epoch: ep, loaded: now, session: *v.Session, subject: *v.Subject}
 	e.session.Source.Kept = nil // a secret of the source, and of no use to a request
 	e.draw()
-	e.view = View{Session: &e.session, Subject: &e.subject, Stale: v.Stale, asserted: &e.sent}
+	e.view = View{Session: &e.session, Subject: &e.subject, Stale: v.Stale, asserted: &e.sent, token: token}
 	e.stale = e.view
 	e.stale.Stale = true
 	e.seen.Store(now.UnixNano())

@@ -14,6 +14,9 @@ import (
 // for ever. While the store cannot say, v is returned as it is, until a minute after last,
 // when the store could; afterwards an error.
 func (m *Manager) Look(ctx context.Context, v *View, last time.Time) (*View, error) {
+	if _, err := m.parse(m.ring.Load(), complete, v.token, v.Session.Scope, m.now()); err != nil {
+		return nil, err
+	}
 	next, err := m.records(ctx, &claims{Session: string(v.Session.ID), User: string(v.Session.User)})
 	now := m.now()
 	if err != nil && !errors.Is(err, mfa.ErrNoSession) {
@@ -28,5 +31,6 @@ func (m *Manager) Look(ctx context.Context, v *View, last time.Time) (*View, err
 	if s := next.Session; !s.Complete || s.Scope != v.Session.Scope || s.Over(now) {
 		return nil, mfa.ErrNoSession
 	}
+	next.token = v.token
 	return next, nil
 }

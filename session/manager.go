@@ -38,8 +38,8 @@ type Config struct {
 	Store Store
 	Keys  []Key // the first signs, all verify
 	// Newer looks whether another node has made keys, and has had SetKeys called with them
-	// when it returns. It is asked before a token of an unknown key is refused. nil: there
-	// is no other node.
+	// when it returns. It is called before a token of an unknown key is refused, which
+	// anybody can send: it bounds what that costs. nil: there is no other node.
 	Newer     func(context.Context) error
 	Issuer    string           // this installation; tokens of another are refused
 	Idle      time.Duration    // 0: 1 h
@@ -57,7 +57,8 @@ type View struct {
 	// session goes on for a minute; routes that want fresh proofs must refuse.
 	Stale bool
 
-	asserted *sent // where assertions of it are kept; nil: nowhere
+	asserted *sent  // where assertions of it are kept; nil: nowhere
+	token    string // that was verified
 }
 
 // Manager issues and verifies tokens. It is safe for concurrent use.
@@ -73,7 +74,7 @@ type Manager struct {
 	tokens *cache // of app tokens, so that they and sessions do not push each other out
 	epochs *epochs
 	down   outage
-	newer  newer
+	newer  func(context.Context) error
 
 	closing sync.Once
 	stop    chan struct{}
@@ -85,7 +86,7 @@ type Manager struct {
 func New(cfg Config) (*Manager, error) {
 	m := &Manager{
 		store: cfg.Store, issuer: cfg.Issuer,
-		idle: cfg.Idle, absolute: cfg.Absolute, now: cfg.Now, epochs: newEpochs(), newer: newer{look: cfg.Newer},
+		idle: cfg.Idle, absolute: cfg.Absolute, now: cfg.Now, epochs: newEpochs(), newer: cfg.Newer,
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	switch {

@@ -31,6 +31,7 @@ type Box struct {
 	keys    *Keyset
 	purpose string
 	made    atomic.Pointer[ciphers]
+	strange strange
 }
 
 // ciphers are what a box makes of one state of the keys.
@@ -97,9 +98,13 @@ func (b *Box) Open(sealed, aad []byte) ([]byte, error) {
 		return nil, ErrOpen
 	}
 	head := [headSize]byte(sealed[:headSize])
-	aead, ok := b.now().opening[head]
-	if !ok {
-		return nil, ErrOpen
+	aead := b.now().opening[head]
+	if aead == nil {
+		c := b.newer(head)
+		if c == nil {
+			return nil, ErrOpen
+		}
+		aead = c.opening[head]
 	}
 	nonce := sealed[headSize : headSize+chacha20poly1305.NonceSizeX]
 	plain, err := aead.Open(nil, nonce, sealed[headSize+chacha20poly1305.NonceSizeX:], place(head, aad))

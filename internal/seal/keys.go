@@ -64,6 +64,7 @@ type Keyset struct {
 
 	changing sync.Mutex // held by who reads or replaces the text
 	text     []byte     // as it stands in the vault
+	looks    looks
 
 	listenMu  sync.Mutex
 	listeners []*func()

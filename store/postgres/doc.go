@@ -25,6 +25,8 @@
 //   - sessions.complete and last_seen for which session ends when there are too many.
 //   - delete_after for when a row may go. Expiry is judged by records.
 //   - user_counts, which are shown and decide nothing.
+//   - changes: whoever takes rows away there, or puts false ones in, keeps nodes from
+//     hearing of an end until they look by themselves (30 s).
 //
 // What sealing cannot prevent is that a row is put back as it was, or taken away. A backup
 // is restored whole.
@@ -45,7 +47,8 @@
 //
 // The row of installation names the installation, and so does the marker file outside of the
 // database. A database that is empty or another one than the marker says is refused before
-// anything is written to it (AC-228). A row of meta proves the keys.
+// anything is written to it, and so is each new connection, while the gateway serves, that
+// leads to another one (AC-228). A row of meta proves the keys.
 //
 // # Migrations
 //

@@ -64,9 +64,10 @@ func (l *exclusive) close() { l.pool.Close() }
 //
 // A lock of a database is a promise with an end. The server lets go of it when the
 // connection breaks, or says nothing for ten seconds; the node asks each second, and ends
-// the context of work when no answer has come for two. So two are never at it while work
-// heeds its context, and work that does not, or a process that stands still for longer in
-// the middle of it, may meet its successor. Whatever must not happen twice is therefore
+// the context of work when no answer has come for two. So work that heeds its context has
+// ended before the server lets go of a node that fell silent. Where the server itself breaks
+// the connection (it restarts, another one takes over), work may meet its successor for that
+// second; so may a process that stands still in the middle of it. Whatever must not happen twice is therefore
 // still checked in the write that does it.
 func (s *Store) Exclusively(ctx context.Context, name string, work func(context.Context) error) error {
 	return s.db.exclusive.run(ctx, name, work)

@@ -467,7 +467,7 @@ func TestFeed_listenersThatFail(t *testing.T) {
 // A node that begins anew to read is not in step while a listener hangs either: what is
 // cached there was not dropped yet.
 func TestFeed_placeLostWhileAListenerHangs(t *testing.T) {
-	b := newMember(t, tables(t, pgtest.Database(t)), "b")
+	b := newMember(t, withTables(t).URL, "b")
 	hang := make(chan struct{})
 	defer close(hang)
 	b.told.users.add(func(string) { <-hang })

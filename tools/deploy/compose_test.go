@@ -76,6 +76,11 @@ func TestCompose(t *testing.T) {
 			}
 		}
 	}
+	for network := range p.Services["postgres"].Networks {
+		if _, shared := p.Services["app"].Networks[network]; shared {
+			t.Errorf("an app that was broken into reaches the database by %s", network)
+		}
+	}
 	for _, port := range p.Services["proxy"].Ports {
 		if port.HostIP != "127.0.0.1" {
 			t.Errorf("the trial is open to the network: %+v", port)

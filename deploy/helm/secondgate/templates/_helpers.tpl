@@ -57,10 +57,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 	}
 }
 
-# For the probes: it carries no app.
+# For the probes, and nothing else: this port is open to more than the other.
 http://:8081 {
-	mfa
-	respond 404
+	@other not path /.mfa/health
+	route {
+		respond @other 404
+		mfa
+	}
 }
 {{- range .Values.apps }}
 
