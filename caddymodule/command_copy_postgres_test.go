@@ -44,7 +44,7 @@ func TestMigrate_AC205_intoPostgres(t *testing.T) {
 	write(config, apart(text))
 
 	half := 0
-	kills := b.killed(func() {
+	kills := b.killed(func() bool {
 		out, errs, code := program(t, "mfa", "users", "list", "--config", config)
 		if code == 0 || strings.Contains(out, "many-") {
 			t.Fatalf("a database that is not whole was opened:\n%s", out)
@@ -57,6 +57,7 @@ func TestMigrate_AC205_intoPostgres(t *testing.T) {
 		} else {
 			t.Logf("after a kill: %v; %s", err, errs)
 		}
+		return false
 	}, func(kills int) bool {
 		// By what is there: how long the first tables take hangs on the machine.
 		var users int
