@@ -84,15 +84,28 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	op := strings.TrimPrefix(r.URL.Path, adminBase)
 	if op == opBackup {
 		d.copied = copied{kindOf(app.store), v.pooled.store.store, v.pooled.store.keys.Keyset}
-		return serveBackup(w, r, d)
+		return app.apiError(serveBackup(w, r, d))
 	}
 	out, err := d.perform(r.Context(), op, in)
 	if err != nil {
-		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
+		return app.apiError(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	return json.NewEncoder(w).Encode(out)
+}
+
+// apiError is how the admin endpoint answers an error of an operation. A database that is
+// away is told from an operation that went wrong: it comes back by itself.
+func (a *App) apiError(err error) error {
+	switch status := statusOf(err); {
+	case err == nil:
+		return nil
+	case status == http.StatusInternalServerError && a.store.away(err):
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("%w; the gateway goes on by itself once it answers, so look at the database and the way to it: %w", errAway, err)}
+	default:
+		return caddy.APIError{HTTPStatus: status, Err: err}
+	}
 }
 
 var _ caddy.AdminRouter = (*adminAPI)(nil)

@@ -439,7 +439,7 @@ func (a *App) Cleanup() error {
 const readyWait = 2 * time.Second
 
 // errNotReady says that the store is not open (any more).
-var errNotReady = errors.New("the store is not open yet")
+var errNotReady = errors.New("the store is not open yet; the gateway goes on trying to open it, and its log says why not")
 
 // enter waits until the store is open and lets the request in. Whoever got a
 // visit must leave it; until then the store stays open, whatever becomes of the

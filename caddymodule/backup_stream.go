@@ -8,8 +8,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // A running gateway sends a backup in parts: each is its kind, its length (4 bytes,
@@ -33,13 +31,14 @@ const (
 	tellEvery = 500 * time.Millisecond
 )
 
-// serveBackup answers a request of the admin endpoint with a backup.
+// serveBackup answers a request of the admin endpoint with a backup. Where it returns an
+// error, nothing was answered.
 func serveBackup(w http.ResponseWriter, r *http.Request, d desk) error {
 	out := &partWriter{w: w, control: http.NewResponseController(w)}
 	info, err := d.backup(r.Context(), out, out.progress)
 	switch {
 	case err != nil && !out.begun:
-		return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
+		return err
 	case err != nil:
 		_ = out.send(partError, map[string]string{"error": err.Error()})
 	default:

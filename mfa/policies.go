@@ -255,7 +255,7 @@ func (p *Policies) preview(ctx context.Context, now *Policy, change func(*Policy
 	}
 	s, err := p.Stored(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
+		return nil, err // it says what was being done
 	}
 	if err := p.apply(now, &s, change); err != nil {
 		return nil, err

@@ -294,7 +294,7 @@ func (p *Policies) info(ctx context.Context) (*PolicyInfo, error) {
 	}
 	stored, err := p.Stored(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
+		return nil, err // it says what was being done
 	}
 	info := new(PolicyInfo)
 	if now.Off {

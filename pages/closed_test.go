@@ -1,10 +1,15 @@
 package pages
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // closed shows the answer of a gateway whose store is not open.
@@ -98,4 +103,55 @@ func TestClosed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The page comes again by itself once the gate is well, and not before, and takes along
+// what stands behind the # of a link.
+func TestClosed_ComesAgain(t *testing.T) {
+	c, err := NewClosed(acme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var well atomic.Bool
+	var looked, shown atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/.mfa/health":
+			looked.Add(1)
+			if !well.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		case well.Load():
+			fmt.Fprint(w, "<!doctype html><title>Well</title><h1>Well</h1>")
+		default:
+			if r.URL.Path == "/.mfa/link" {
+				shown.Add(1)
+			}
+			c.Serve(w, r, false)
+		}
+	}))
+	t.Cleanup(server.Close)
+	ctx := browser(t)
+	open(t, ctx, server.URL+"/.mfa/link#the-secret", 360)
+	for looked.Load() < 2 {
+		if ctx.Err() != nil {
+			t.Fatal("nothing looks whether the gate is well")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if n := shown.Load(); n != 1 {
+		t.Errorf("the page was asked for %d times while there was nothing new", n)
+	}
+	well.Store(true)
+	deadline := time.Now().Add(time.Minute)
+	for got := ""; got != "Well /.mfa/link#the-secret"; {
+		// While the page goes, there is nothing to ask.
+		if now, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.title + " " + location.pathname + location.hash`)); err == nil {
+			got = now
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come again: %s", got)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
