@@ -74,14 +74,6 @@ func (d desk) backup(ctx context.Context, out io.Writer, tell func(copyProgress)
 	return info, nil
 }
 
-// unmeasured returns the store itself, without what measures it.
-func unmeasured(s openStore) openStore {
-	if m, ok := s.(*measuredStore); ok {
-		return m.openStore
-	}
-	return s
-}
-
 // kindOf says which kind of store that is.
 func kindOf(s StoreModule) string {
 	kind, _, _ := strings.Cut(s.place(), ":")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -154,9 +155,7 @@ func (f *flags) request(op string, read func(args []string) (adminRequest, error
 			return fail(cmd, err)
 		}
 		if f.json {
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(answer)
+			return encode(cmd.OutOrStdout(), answer)
 		}
 		fmt.Fprintln(cmd.ErrOrStderr(), by)
 		show(cmd.OutOrStdout(), op, answer)
@@ -164,21 +163,38 @@ func (f *flags) request(op string, read func(args []string) (adminRequest, error
 	}
 }
 
-// confirmed asks a person before it goes on. A program says --yes.
+// confirmed asks a person for the name once more before it goes on.
 func (f *flags) confirmed(what string, run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if !f.yes {
-			if !term.IsTerminal(int(os.Stdin.Fd())) {
-				return fail(cmd, refused(what+" Say --yes to do it.", args[0]))
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), what+" Type the name again to do it: ", args[0])
-			line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-			if strings.TrimSpace(line) != args[0] {
-				return fail(cmd, refused("Nothing was changed."))
-			}
+		if err := f.confirm(cmd, fmt.Sprintf(what, args[0]), "Type the name again", args[0]); err != nil {
+			return fail(cmd, err)
 		}
 		return run(cmd, args)
 	}
+}
+
+// confirm says what is about to be done, and has a person type the word. A program says
+// --yes.
+func (f *flags) confirm(cmd *cobra.Command, what, please, word string) error {
+	if f.yes {
+		return nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return refused("%s Say --yes to do it.", what)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s %s to do it: ", what, please)
+	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	if strings.TrimSpace(line) != word {
+		return refused("Nothing was changed.")
+	}
+	return nil
+}
+
+// encode writes an answer for programs.
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 // commandError is an error with its exit code.

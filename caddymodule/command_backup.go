@@ -3,11 +3,9 @@ package caddymodule
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -15,7 +13,6 @@ import (
 	"syscall"
 	"text/tabwriter"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
@@ -79,7 +76,7 @@ func (f *flags) backup(cmd *cobra.Command, path string, force bool) error {
 		}
 		out = file
 	}
-	bar := f.newProgress(cmd.ErrOrStderr(), "Backup")
+	bar := f.newCounting(cmd.ErrOrStderr(), "Backup")
 	info, by, err := f.makeBackup(ctx, out, bar.at)
 	bar.done()
 	if ctx.Err() != nil {
@@ -115,24 +112,19 @@ func (f *flags) backup(cmd *cobra.Command, path string, force bool) error {
 	return nil
 }
 
-func encode(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 // makeBackup has the gateway make a backup, or makes it of the store.
 func (f *flags) makeBackup(ctx context.Context, out io.Writer, tell func(copyProgress)) (info *backupInfo, by string, err error) {
-	cfg, address, why, err := f.whom()
+	cfg, err := f.gatewayConfig()
 	if err != nil {
 		return nil, "", err
 	}
+	address, why := f.adminAddress(cfg)
 	if why == nil {
 		info, err := askBackup(ctx, address, out, tell)
 		if !errors.Is(err, errNoGateway) {
 			return info, "Made by the gateway at " + address + ".", err
 		}
-		why = fmt.Errorf("no gateway answers at the admin endpoint %s", address)
+		why = noGatewayAt(address)
 	}
 	d, place, closeStore, err := openDesk(ctx, cfg, why)
 	if err != nil {
@@ -213,7 +205,11 @@ func (f *flags) verifyBackup(ctx context.Context, cmd *cobra.Command, path, keyF
 	if err != nil {
 		return nil, err
 	}
-	of, end, err := f.copiedStore(ctx)
+	cfg, err := f.gatewayConfig()
+	if err != nil {
+		return nil, err
+	}
+	of, end, err := copiedStoreOf(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +223,7 @@ func (f *flags) verifyBackup(ctx context.Context, cmd *cobra.Command, path, keyF
 
 // checkBackup reads the backup to its end.
 func (f *flags) checkBackup(ctx context.Context, cmd *cobra.Command, path string, h archive.Header, keys *seal.Keyset) (*backupInfo, error) {
-	bar := f.newProgress(cmd.ErrOrStderr(), "Checking")
+	bar := f.newCounting(cmd.ErrOrStderr(), "Checking")
 	totals, err := transfer.Check(rowsOf(ctx, path, keys), func(t store.Table, n int64) { bar.at(copyProgress{t, n, h.Rows}) })
 	bar.done()
 	if err != nil {
@@ -267,57 +263,7 @@ func backupError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// whom returns whom a command asks: the gateway at that address, or where why is not nil
-// the store of the configuration.
-func (f *flags) whom() (cfg *gatewayConfig, address string, why, err error) {
-	if cfg, err = f.gatewayConfig(); err != nil {
-		return nil, "", nil, err
-	}
-	switch {
-	case f.address != "":
-		address = f.address
-	case cfg.Admin.Disabled:
-		why = errors.New("the configuration switches the admin endpoint off")
-	case cfg.Admin.Listen != "":
-		address = cfg.Admin.Listen
-	default:
-		address = caddy.DefaultAdminListen
-	}
-	return cfg, address, why, nil
-}
-
-// alone provisions the configuration of mfa for a command, without a gateway. end lets go of
-// what it holds.
-func alone(ctx context.Context, cfg *gatewayConfig) (app *App, end func(), err error) {
-	app = new(App)
-	if cfg.Apps.MFA != nil {
-		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
-			return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
-		}
-	}
-	app.alone = true
-	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
-	if err := app.Provision(cctx); err != nil {
-		cancel()
-		return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
-	}
-	return app, cancel, nil
-}
-
-// toStderr is where a store that a command opens says what goes wrong.
-func toStderr() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-}
-
-// copiedStore provisions the store of the configuration, and opens nothing.
-func (f *flags) copiedStore(ctx context.Context) (s copiedStore, end func(), err error) {
-	cfg, _, _, err := f.whom()
-	if err != nil {
-		return nil, nil, err
-	}
-	return copiedStoreOf(ctx, cfg)
-}
-
+// copiedStoreOf provisions the store of that configuration, and opens nothing.
 func copiedStoreOf(ctx context.Context, cfg *gatewayConfig) (s copiedStore, end func(), err error) {
 	app, end, err := alone(ctx, cfg)
 	if err != nil {

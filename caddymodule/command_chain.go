@@ -174,9 +174,7 @@ func (f *flags) verify(cmd *cobra.Command, args []string, head string) error {
 		return fail(cmd, &commandError{exitUnreadable, err.Error()})
 	}
 	if f.json {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(adminAnswer{Verified: v, Note: note}); err != nil {
+		if err := encode(cmd.OutOrStdout(), adminAnswer{Verified: v, Note: note}); err != nil {
 			return err
 		}
 	} else {

@@ -44,19 +44,25 @@ func TestMigrate_AC205_intoPostgres(t *testing.T) {
 	write(config, apart(text))
 
 	half := 0
-	kills := b.killed(func() {
+	kills := b.killed(func() bool {
 		out, errs, code := program(t, "mfa", "users", "list", "--config", config)
 		if code == 0 || strings.Contains(out, "many-") {
 			t.Fatalf("a database that is not whole was opened:\n%s", out)
 		}
-		if strings.Contains(errs, "not finished") {
+		// What a command says of it may be that the database is slow today.
+		var filling bool
+		err := watching.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM meta WHERE name = 'filling')").Scan(&filling)
+		if filling || strings.Contains(errs, "not finished") {
 			half++
+		} else {
+			t.Logf("after a kill: %v; %s", err, errs)
 		}
+		return false
 	}, func(kills int) bool {
 		// By what is there: how long the first tables take hangs on the machine.
 		var users int
 		err := watching.QueryRow(t.Context(), "SELECT count(*) FROM users").Scan(&users)
-		return err == nil && users > 1000*kills
+		return err == nil && users > 400*kills
 	}, "migrate", "--to", config, "--config", old)
 	t.Logf("the migration was killed %d times, %d times with half of the database there", kills, half)
 	if half == 0 {

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,9 +46,7 @@ func (f *flags) doctorCommand() *cobra.Command {
 			return fail(cmd, err)
 		}
 		if f.json {
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			if err := enc.Encode(adminAnswer{Doctor: report}); err != nil {
+			if err := encode(cmd.OutOrStdout(), adminAnswer{Doctor: report}); err != nil {
 				return err
 			}
 		} else {

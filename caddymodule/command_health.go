@@ -14,9 +14,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// opHealth asks the running gateway whether it can serve.
-const opHealth = "health"
-
 // healthPatience is how long the command waits for an answer.
 const healthPatience = 5 * time.Second
 
@@ -71,9 +68,16 @@ func (f *flags) health(ctx context.Context) (*healthAnswer, error) {
 	if f.url != "" {
 		return askHealth(ctx, f.url)
 	}
-	address, err := f.adminAddress()
+	cfg := new(gatewayConfig)
+	if f.address == "" { // a container's check need not read the configuration
+		var err error
+		if cfg, err = f.gatewayConfig(); err != nil {
+			return nil, err
+		}
+	}
+	address, err := f.adminAddress(cfg)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; say where the gateway is asked: --url http://127.0.0.1:PORT", err)
 	}
 	done := make(chan error, 1) // Caddy's own client has no limit of time
 	go func() {
@@ -86,34 +90,12 @@ func (f *flags) health(ctx context.Context) (*healthAnswer, error) {
 		return nil, fmt.Errorf("the gateway at %s does not answer", address)
 	}
 	if errors.Is(err, errNoGateway) {
-		return nil, fmt.Errorf("no gateway answers at the admin endpoint %s", address)
+		return nil, noGatewayAt(address)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &healthAnswer{Status: "ok"}, nil
-}
-
-// adminAddress returns where the running gateway is asked. The configuration is read only
-// where no flag says it.
-func (f *flags) adminAddress() (string, error) {
-	if f.address != "" {
-		return f.address, nil
-	}
-	raw, err := f.loadConfig()
-	cfg := new(gatewayConfig)
-	if err == nil && raw != nil {
-		err = json.Unmarshal(raw, cfg)
-	}
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("reading the configuration: %w", err)
-	case cfg.Admin.Disabled:
-		return "", errors.New("the configuration switches the admin endpoint off; say where the gateway is asked: --url http://127.0.0.1:PORT")
-	case cfg.Admin.Listen != "":
-		return cfg.Admin.Listen, nil
-	}
-	return caddy.DefaultAdminListen, nil
 }
 
 func askHealth(ctx context.Context, at string) (*healthAnswer, error) {

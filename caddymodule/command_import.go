@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/secondgate/secondgate/mfa"
 	"github.com/secondgate/secondgate/moving"
@@ -82,7 +80,7 @@ func (f *flags) importFiles(cmd *cobra.Command, format string, files []string, i
 		return fail(cmd, refused("there is nobody in %s", strings.Join(files, ", ")))
 	}
 	if err := f.confirmImport(cmd, total, in); err != nil {
-		return err
+		return fail(cmd, err)
 	}
 	cfg, err := f.gatewayConfig()
 	if err != nil {
@@ -90,17 +88,15 @@ func (f *flags) importFiles(cmd *cobra.Command, format string, files []string, i
 	}
 	m := &move{
 		carrier: &carrier{f: f, cfg: cfg}, report: importReport{Format: format, DryRun: in.dryRun, People: []importedPerson{}},
-		bar: newBar(cmd.ErrOrStderr(), total, !f.json && term.IsTerminal(int(os.Stderr.Fd()))),
+		total: total, bar: f.newProgress(cmd.ErrOrStderr(), ""),
 	}
 	err = m.run(cmd.Context(), people)
 	if closeErr := m.carrier.close(); err == nil {
 		err = closeErr
 	}
-	m.bar.done()
+	m.bar.done("")
 	if f.json {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		if encErr := enc.Encode(m.report); err == nil {
+		if encErr := encode(cmd.OutOrStdout(), m.report); err == nil {
 			err = encErr
 		}
 	} else {
@@ -119,19 +115,10 @@ func (f *flags) importFiles(cmd *cobra.Command, format string, files []string, i
 }
 
 func (f *flags) confirmImport(cmd *cobra.Command, total int, in importFlags) error {
-	if in.dryRun || f.yes {
+	if in.dryRun {
 		return nil
 	}
-	what := fmt.Sprintf("This makes accounts for up to %d people. What becomes of each: --dry-run.", total)
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return fail(cmd, refused("%s Say --yes to do it.", what))
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s Type yes to do it: ", what)
-	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if strings.TrimSpace(line) != "yes" {
-		return fail(cmd, refused("Nothing was changed."))
-	}
-	return nil
+	return f.confirm(cmd, fmt.Sprintf("This makes accounts for up to %d people. What becomes of each: --dry-run.", total), "Type yes", "yes")
 }
 
 // carrier carries one operation after the other out: in the running gateway, or, where
@@ -180,7 +167,8 @@ func (c *carrier) close() error {
 type move struct {
 	carrier *carrier
 	report  importReport
-	bar     *bar
+	total   int
+	bar     *progress
 }
 
 // run sends the people in batches.
@@ -231,7 +219,8 @@ func (m *move) send(ctx context.Context, batch []moving.Person) error {
 	for i, moved := range answer.Moved {
 		m.report.add(batch[i], moved)
 	}
-	m.bar.at(m.report.Counts.People)
+	n := m.report.Counts.People
+	m.bar.show("", fmt.Sprintf("Import: %d of %d people", n, m.total), float64(n)/float64(m.total))
 	return nil
 }
 

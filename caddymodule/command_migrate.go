@@ -38,13 +38,13 @@ func (f *flags) migrateCommand() *cobra.Command {
 func (f *flags) migrate(cmd *cobra.Command, to string) (done *filled, old string, err error) {
 	ctx, stop := interruptible(cmd)
 	defer stop()
-	from, end, err := f.copiedOf(ctx)
+	from, end, err := f.unusedStore(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	defer end()
 	target := &flags{config: to, adapter: f.adapter}
-	into, endInto, err := target.copiedOf(ctx)
+	into, endInto, err := target.unusedStore(ctx)
 	if err != nil {
 		return nil, "", err
 	}

@@ -55,21 +55,28 @@ func (f *flags) gatewayConfig() (*gatewayConfig, error) {
 
 // online carries the operation out in the running gateway. Where there is none, why says so.
 func (f *flags) online(cfg *gatewayConfig, op string, in adminRequest) (answer *adminAnswer, by string, why, err error) {
-	address := f.address
-	if address == "" {
-		address = cfg.Admin.Listen
-	}
-	if address == "" {
-		address = caddy.DefaultAdminListen
-	}
-	if cfg.Admin.Disabled && f.address == "" {
-		return nil, "", errors.New("the configuration switches the admin endpoint off"), nil
+	address, why := f.adminAddress(cfg)
+	if why != nil {
+		return nil, "", why, nil
 	}
 	answer, err = ask(address, op, in)
 	if errors.Is(err, errNoGateway) {
-		return nil, "", fmt.Errorf("no gateway answers at the admin endpoint %s", address), nil
+		return nil, "", noGatewayAt(address), nil
 	}
 	return answer, "Answered by the gateway at " + address + ".", nil, err
+}
+
+// adminAddress returns where the running gateway is asked, or why nowhere.
+func (f *flags) adminAddress(cfg *gatewayConfig) (string, error) {
+	switch {
+	case f.address != "":
+		return f.address, nil
+	case cfg.Admin.Disabled:
+		return "", errors.New("the configuration switches the admin endpoint off")
+	case cfg.Admin.Listen != "":
+		return cfg.Admin.Listen, nil
+	}
+	return caddy.DefaultAdminListen, nil
 }
 
 // loadConfig returns the gateway's configuration as JSON, or nil where none is
@@ -104,6 +111,10 @@ func (f *flags) loadConfig() ([]byte, error) {
 
 // errNoGateway says that nobody listens at the admin endpoint.
 var errNoGateway = errors.New("no gateway answers")
+
+func noGatewayAt(address string) error {
+	return fmt.Errorf("no gateway answers at the admin endpoint %s", address)
+}
 
 // ask sends the operation to the admin endpoint.
 func ask(address, op string, in adminRequest) (*adminAnswer, error) {
@@ -171,6 +182,29 @@ func (f *flags) offline(ctx context.Context, cfg *gatewayConfig, why error, op s
 		return nil, "", offlineError(err)
 	}
 	return answer, place, nil
+}
+
+// alone provisions the configuration of mfa for a command, without a gateway. end lets go of
+// what it holds.
+func alone(ctx context.Context, cfg *gatewayConfig) (app *App, end func(), err error) {
+	app = new(App)
+	if cfg.Apps.MFA != nil {
+		if err := json.Unmarshal(cfg.Apps.MFA, app); err != nil {
+			return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
+		}
+	}
+	app.alone = true
+	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
+	if err := app.Provision(cctx); err != nil {
+		cancel()
+		return nil, nil, fmt.Errorf("reading the configuration of mfa: %w", err)
+	}
+	return app, cancel, nil
+}
+
+// toStderr is where a store that a command opens says what goes wrong.
+func toStderr() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // openDesk opens the store for operations while no gateway has it open, and says where it

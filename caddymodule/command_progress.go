@@ -11,21 +11,20 @@ import (
 	"golang.org/x/term"
 )
 
-// progressBar shows how far a copy is: as a bar on a terminal, elsewhere as a line now and
-// then.
-type progressBar struct {
+// progress shows people how far something is: with a bar on a terminal, with a line now and
+// then elsewhere. Programs are shown nothing.
+type progress struct {
 	w        io.Writer // nil: it shows nothing
-	what     string
 	terminal bool
 	every    time.Duration
-	begun    time.Time
 	told     time.Time
-	last     copyProgress
+	stage    string
+	open     bool // a line of the terminal that is not ended
 }
 
-// newProgress shows on standard error what is being done; programs are told nothing.
-func (f *flags) newProgress(w io.Writer, what string) *progressBar {
-	p := &progressBar{w: w, what: what, every: 10 * time.Second, begun: time.Now(), told: time.Now()}
+// newProgress shows on w, standard error, how what begins with that stage goes on.
+func (f *flags) newProgress(w io.Writer, stage string) *progress {
+	p := &progress{w: w, stage: stage, every: 10 * time.Second, told: time.Now()}
 	if f.json {
 		p.w = nil
 	}
@@ -35,44 +34,70 @@ func (f *flags) newProgress(w io.Writer, what string) *progressBar {
 	return p
 }
 
-// at is told how far it is.
-func (p *progressBar) at(now copyProgress) {
-	p.last = now
-	if p.w == nil || time.Since(p.told) < p.every {
+// show says text, and how large a part is done; negative: that is not known. It may be called
+// as often as there is news: what is shown at once is another stage.
+func (p *progress) show(stage, text string, part float64) {
+	if p.w == nil || stage == p.stage && time.Since(p.told) < p.every {
 		return
 	}
-	p.told = time.Now()
-	p.show(now)
+	p.stage, p.told = stage, time.Now()
+	if !p.terminal {
+		fmt.Fprintln(p.w, text)
+		return
+	}
+	if part >= 0 {
+		const width = 24
+		full := int(min(part, 1) * width)
+		text += "  [" + strings.Repeat("=", full) + strings.Repeat(" ", width-full) + "]"
+	}
+	fmt.Fprint(p.w, "\r\x1b[K", text)
+	p.open = true
 }
 
-func (p *progressBar) show(now copyProgress) {
-	line := fmt.Sprintf("%s: %s rows", p.what, thousands(now.Rows))
+// done ends it. On a terminal nothing is left of it but last, or where that is "" what was
+// shown last.
+func (p *progress) done(last string) {
+	switch {
+	case p.w == nil, !p.terminal:
+		return
+	case last != "":
+		fmt.Fprintf(p.w, "\r\x1b[K%s\n", last)
+	case p.open:
+		fmt.Fprintln(p.w)
+	}
+	p.open = false
+}
+
+// counting is the progress of what counts rows.
+type counting struct {
+	*progress
+	what  string
+	begun time.Time
+	rows  int64
+}
+
+func (f *flags) newCounting(w io.Writer, what string) *counting {
+	return &counting{progress: f.newProgress(w, what), what: what, begun: time.Now()}
+}
+
+// at is told how far it is.
+func (c *counting) at(now copyProgress) {
+	c.rows = now.Rows
+	text, part := fmt.Sprintf("%s: %s rows", c.what, thousands(now.Rows)), -1.0
 	if now.Of > 0 {
 		// What is counted beforehand are users and events: there are some more.
-		part := min(float64(now.Rows)/float64(now.Of), 1)
-		line = fmt.Sprintf("%s of about %s (%d %%)", line, thousands(now.Of), int(100*part))
-		if p.terminal {
-			const width = 24
-			full := int(part * width)
-			line += "  [" + strings.Repeat("=", full) + strings.Repeat(" ", width-full) + "]"
-		}
+		part = min(float64(now.Rows)/float64(now.Of), 1)
+		text = fmt.Sprintf("%s of about %s (%d %%)", text, thousands(now.Of), int(100*part))
 	}
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
-		return
-	}
-	fmt.Fprintln(p.w, line)
+	c.show(c.what, text, part)
 }
 
-// done ends it: on a terminal nothing is left of it but the last line.
-func (p *progressBar) done() {
-	if p.w == nil || p.last.Rows == 0 {
-		return
+func (c *counting) done() {
+	last := ""
+	if c.rows > 0 {
+		last = fmt.Sprintf("%s: %s rows in %s", c.what, thousands(c.rows), time.Since(c.begun).Round(100*time.Millisecond))
 	}
-	if !p.terminal {
-		return
-	}
-	fmt.Fprintf(p.w, "\r\x1b[K%s: %s rows in %s\n", p.what, thousands(p.last.Rows), time.Since(p.begun).Round(100*time.Millisecond))
+	c.progress.done(last)
 }
 
 // thousands writes a number with commas.

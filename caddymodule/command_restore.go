@@ -54,7 +54,7 @@ func (f *flags) restore(cmd *cobra.Command, path, keyFile string, keepSessions b
 	if err != nil {
 		return nil, "", err
 	}
-	into, end, err := f.copiedOf(ctx)
+	into, end, err := f.unusedStore(ctx)
 	if err != nil {
 		return nil, "", err
 	}

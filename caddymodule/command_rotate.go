@@ -1,17 +1,12 @@
 package caddymodule
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/secondgate/secondgate/internal/seal"
 	"github.com/secondgate/secondgate/store"
@@ -100,7 +95,7 @@ func (f *flags) rotateCommand() *cobra.Command {
 	return c
 }
 
-// agreed asks a person before people are signed out. A program says --yes.
+// agreed asks a person before people are signed out.
 func (f *flags) agreed(c *cobra.Command, in adminRequest) error {
 	what := ""
 	switch {
@@ -108,19 +103,10 @@ func (f *flags) agreed(c *cobra.Command, in adminRequest) error {
 		what = "Everybody is signed out at once, on every node, and signs in again. Browsers that were known are strange again."
 	case in.Key != "":
 		what = "Whoever has a session that key " + in.Key + " signed is signed out at once, and signs in again."
-	}
-	if what == "" || f.yes {
+	default:
 		return nil
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return refused("%s", what+" Say --yes to do it.")
-	}
-	fmt.Fprint(c.ErrOrStderr(), what+" Type yes to do it: ")
-	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if strings.TrimSpace(line) != "yes" {
-		return refused("Nothing was changed.")
-	}
-	return nil
+	return f.confirm(c, what, "Type yes", "yes")
 }
 
 // lookEvery is how often the command asks how far it is.
@@ -128,86 +114,50 @@ const lookEvery = 500 * time.Millisecond
 
 // rotate begins a rotation and shows how it goes.
 func (f *flags) rotate(c *cobra.Command, in adminRequest, detach bool) error {
-	bar := newProgress(c.ErrOrStderr(), f.json)
-	f.told = bar.show
+	bar := f.newProgress(c.ErrOrStderr(), "")
+	f.told = bar.showStage
 	answer, by, err := f.perform(c.Context(), opKeyRotate, in)
 	if err != nil {
-		bar.end()
+		bar.done("")
 		return fail(c, err)
 	}
 	if !f.json {
-		bar.end()
+		bar.done("")
 		fmt.Fprintln(c.ErrOrStderr(), by)
 	}
 	done := *answer
 	for working(answer.Rotation) && !detach {
-		bar.show(answer.Rotation)
+		bar.showStage(answer.Rotation)
 		select {
 		case <-c.Context().Done():
 			return c.Context().Err()
 		case <-time.After(lookEvery):
 		}
 		if answer, _, err = f.perform(c.Context(), opKeyStatus, adminRequest{}); err != nil {
-			bar.end()
+			bar.done("")
 			return fail(c, fmt.Errorf("%w. The rotation goes on by itself; to see how far it is: secondgate mfa keys status", err))
 		}
 	}
-	bar.show(answer.Rotation)
-	bar.end()
+	bar.showStage(answer.Rotation)
+	bar.done("")
 	done.Rotation = answer.Rotation
 	if f.json {
-		enc := json.NewEncoder(c.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(&done)
+		return encode(c.OutOrStdout(), &done)
 	}
 	show(c.OutOrStdout(), opKeyRotate, &done)
 	return nil
 }
 
-// progress shows how far a rotation is: a bar on a terminal, a line now and then otherwise,
-// nothing for programs.
-type progress struct {
-	w        io.Writer
-	quiet    bool
-	terminal bool
-	last     string
-	lastPart int
-}
-
-func newProgress(w io.Writer, quiet bool) *progress {
-	f, ok := w.(*os.File)
-	return &progress{w: w, quiet: quiet, terminal: ok && term.IsTerminal(int(f.Fd())), lastPart: -1}
-}
-
-func (p *progress) show(s *store.RotationStatus) {
-	if p.quiet || s == nil {
+// showStage shows how far a rotation is.
+func (p *progress) showStage(s *store.RotationStatus) {
+	if s == nil {
 		return
 	}
-	text, part := stageOf(s), 0
+	part := -1.0
 	if s.Stage == "sealing" && s.Progress.Total > 0 {
-		part = min(100*s.Progress.Looked/s.Progress.Total, 100)
+		part = float64(s.Progress.Looked) / float64(s.Progress.Total)
 	}
-	if p.terminal {
-		if s.Stage == "sealing" {
-			full := barWidth * part / 100
-			text = fmt.Sprintf("[%s%s] %3d%%  %s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), part, text)
-		}
-		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
-		p.last = text
-		return
-	}
-	// A log wants to see that it moves, not each step.
-	if s.Stage != p.last || part >= p.lastPart+10 {
-		p.last, p.lastPart = s.Stage, part
-		fmt.Fprintln(p.w, text)
-	}
-}
-
-func (p *progress) end() {
-	if p.terminal && p.last != "" {
-		fmt.Fprintln(p.w)
-		p.last = ""
-	}
+	p.show(s.Stage, stageOf(s), part)
 }
 
 // stageOf says in words what is being done.

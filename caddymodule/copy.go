@@ -48,14 +48,14 @@ func (f *flags) fill(ctx context.Context, cmd *cobra.Command, into copiedStore, 
 		}
 	}()
 	done = &filled{place: into.place(), sameKeys: keys.Holds(c.keys)}
-	bar := f.newProgress(cmd.ErrOrStderr(), "Copying")
+	bar := f.newCounting(cmd.ErrOrStderr(), "Copying")
 	tell := func(t store.Table, n int64) { bar.at(copyProgress{t, n, c.of}) }
 	_, err = transfer.Fill(ctx, c.rows, target, tell)
 	bar.done()
 	if err != nil {
 		return nil, c.goesOn(err)
 	}
-	bar = f.newProgress(cmd.ErrOrStderr(), "Comparing")
+	bar = f.newCounting(cmd.ErrOrStderr(), "Comparing")
 	totals, err := transfer.Compare(c.rows, transfer.Store(ctx, target), tell)
 	bar.done()
 	if err != nil {
@@ -86,13 +86,13 @@ func (c filling) goesOn(err error) error {
 	return fmt.Errorf("%w. No gateway opens the target as it is: give the same command again, and it goes on", err)
 }
 
-// copiedOf provisions the store of a configuration whose gateway must be down.
-func (f *flags) copiedOf(ctx context.Context) (s copiedStore, end func(), err error) {
-	cfg, address, why, err := f.whom()
+// unusedStore provisions the store of a configuration whose gateway must be down.
+func (f *flags) unusedStore(ctx context.Context) (s copiedStore, end func(), err error) {
+	cfg, err := f.gatewayConfig()
 	if err != nil {
 		return nil, nil, err
 	}
-	if why == nil {
+	if address, why := f.adminAddress(cfg); why == nil {
 		var other *commandError
 		_, err := ask(address, opPolicyShow, adminRequest{})
 		// Something else may answer there, as a Caddy without us does.

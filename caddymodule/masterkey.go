@@ -55,7 +55,7 @@ func parseMasterKey(d *caddyfile.Dispenser, key, previous *string) error {
 // checkMasterKey refuses what could never be right, by what is written.
 func checkMasterKey(key, previous string) error {
 	for _, text := range []string{key, previous} {
-		if text != "" && !(strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") && strings.Count(text, "{") == 1) {
+		if text != "" && !isPlaceholder(text) {
 			return errMasterOpen
 		}
 	}

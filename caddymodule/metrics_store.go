@@ -20,6 +20,14 @@ type measuredStore struct {
 
 func measure(s openStore, m *metrics) *measuredStore { return &measuredStore{s, m} }
 
+// unmeasured returns the store itself, without what measures it.
+func unmeasured(s openStore) openStore {
+	if m, ok := s.(*measuredStore); ok {
+		return m.openStore
+	}
+	return s
+}
+
 // operation is one that is under way.
 type operation struct {
 	ctx     context.Context

@@ -174,4 +174,5 @@ const (
 	opProbe          = "doctor/probe"
 	opProbed         = "doctor/probed"
 	opBackup         = "backup"
+	opHealth         = "health"
 )

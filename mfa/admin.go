@@ -206,8 +206,8 @@ func rolesText(role Role, of []OrganizationID) string {
 }
 
 // unlessLast does what takes an administrator away, unless nobody else would be left who
-// can sign in. Two
-// who take each other's role away come one after the other, and the second is refused.
+// can sign in. Two who take each other's role away come one after the other, and the second
+// is refused.
 func (a *Administration) unlessLast(ctx context.Context, id UserID, do func(context.Context) error) error {
 	return a.g.withRoles(ctx, func(ctx context.Context) error {
 		u, err := a.g.cfg.Store.User(ctx, id)

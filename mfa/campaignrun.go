@@ -75,7 +75,7 @@ func (g *Gate) RunCampaigns(ctx context.Context) error {
 		return nil // most have none, and nobody waits for a lock for that
 	}
 	err = g.cfg.Store.Exclusively(ctx, "campaigns", g.runCampaigns)
-	if errors.Is(err, ErrBusy) {
+	if errors.Is(err, ErrInTurn) {
 		return nil // another node is at it
 	}
 	return err

@@ -9,7 +9,8 @@ import (
 	"github.com/secondgate/secondgate/mfa"
 )
 
-// askAgain is how often a store that hangs is asked for sessions that go on without it. Each request would otherwise wait for it in vain (AC-187).
+// askAgain is how often a store that hangs is asked for sessions that go on without it. Each
+// request would otherwise wait for it in vain (AC-187).
 const askAgain = time.Second
 
 // outage is what is known of a store that hangs.

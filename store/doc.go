@@ -9,7 +9,11 @@
 // that an older copy of the same row is put back; the stores guard against that
 // as a whole, not row by row.
 //
-// And a Recorder, which writes events to a store without anybody waiting for it.
+// Besides, what the stores would otherwise each have for themselves: the records of
+// sessions, challenges and counters and how long they stay, lines in which writers wait
+// (Stripes), and what a copy of a store consists of (Portable, Target). And what works on
+// any of them: a Recorder, which writes events without anybody waiting for it, and a
+// Rotation, which replaces the keys.
 //
 // Where records are kept, and how they are found, is for the packages below:
 // package badger for one machine, package postgres for several gateways. Package

@@ -55,9 +55,6 @@ type Options struct {
 	// before, or one in which the same copy was begun. Anything else is store.ErrNotEmpty
 	// or store.ErrFilling.
 	Fill string
-	// Node begins the name of this gateway in the rows by which gateways tell each other what
-	// they changed; the rest of it is random.
-	Node string
 }
 
 const (
@@ -76,6 +73,7 @@ type DB struct {
 	config *pgxpool.Config
 	log    *slog.Logger
 	engine engine
+	node   string // names this process to the others; one that was started again has another
 
 	installation string
 	serves       atomic.Bool // the installation is known, and every new connection has to lead to it
@@ -120,14 +118,11 @@ func connect(ctx context.Context, o Options) (*DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	// Two processes of one name, or one that was started again, must not take each other's
-	// changes for their own.
-	o.Node += "." + rand.Text()
 	config, warning, err := parse(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{o: o, config: config, log: o.Logger, began: time.Now(), closing: make(chan struct{})}
+	d := &DB{o: o, node: rand.Text(), config: config, log: o.Logger, began: time.Now(), closing: make(chan struct{})}
 	if warning != "" {
 		d.log.Warn("store: " + warning)
 	}
@@ -174,7 +169,7 @@ func (d *DB) prepare(ctx context.Context) error {
 	// Before anything is read that could change meanwhile.
 	d.told = newTold(d.log)
 	var err error
-	if d.feed, err = newFeed(short, d.pool, d.o.Node, d.told, d.log); err != nil {
+	if d.feed, err = newFeed(short, d.pool, d.node, d.told, d.log); err != nil {
 		return err
 	}
 	d.exclusive, err = newExclusive(d.pool, d.log)

@@ -247,6 +247,9 @@ func (f *feed) trim(ctx context.Context) {
 		if err := f.trimAll(ctx, keepChanges); err != nil && ctx.Err() == nil {
 			f.log.Warn("old rows of the table of changes cannot be deleted; it is tried again", "error", err)
 		}
+		// Sessions are looked at anew after a while whatever is heard, the policy is not:
+		// rows that somebody forged or took away must not keep a stricter one from here.
+		f.told.policy.soon("")
 		timer.Reset(jitter(trimEvery))
 	}
 }

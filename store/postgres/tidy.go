@@ -58,6 +58,7 @@ func (s *Store) tidyByClock(ctx context.Context) error {
 // expiring are the tables whose rows go by time, always from the oldest end: so what it
 // costs does not grow with what is kept. $1 is the time before which they go, $2 how many,
 // $3 where the part before ended.
+//
 // What was put off meanwhile stays: its time is looked at when it is locked, and there alone.
 // A range with two ends, of which the server knows nothing, it believes to be so small that
 // it reads and sorts all of it. The array is made first: with IN, the plan for any values

@@ -251,10 +251,10 @@ const insertChange = `INSERT INTO changes (node, kind, user_id) VALUES ($1, $2, 
 // and its commit is what they have to wait for.
 func (w *writing) note(b *pgx.Batch) {
 	for _, user := range w.changed.users {
-		b.Queue(insertChange, w.s.db.o.Node, changeUser, string(user))
+		b.Queue(insertChange, w.s.db.node, changeUser, string(user))
 	}
 	if w.changed.organizations {
-		b.Queue(insertChange, w.s.db.o.Node, changePolicy, "")
+		b.Queue(insertChange, w.s.db.node, changePolicy, "")
 	}
 }
 

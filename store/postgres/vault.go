@@ -44,7 +44,7 @@ func (v vault) Replace(ctx context.Context, old, next []byte) error {
 			if replaced = tag.RowsAffected() == 1; err != nil || !replaced {
 				return err
 			}
-			_, err = tx.Exec(ctx, insertChange, v.d.o.Node, changeKeys, "")
+			_, err = tx.Exec(ctx, insertChange, v.d.node, changeKeys, "")
 			return err
 		})
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/secondgate/secondgate/store/archive"
 )
 
-// Rows yields the rows of a store in the order of store.Export, or an error as the last
+// Rows yields the rows of a store in the order of store.Exported, or an error as the last
 // thing. It may be asked for them more than once.
 type Rows = iter.Seq2[store.Row, error]
 
