@@ -306,7 +306,7 @@ func (b *backups) killed(check func() (whole bool), due func(kills int) bool, ar
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for wait := 100 * time.Millisecond; ; wait += 150 * time.Millisecond {
+	for wait := 100 * time.Millisecond; ; wait += 60 * time.Millisecond {
 		cmd := exec.Command(binary, append([]string{"mfa"}, args...)...)
 		var errs safeBuffer
 		cmd.Stderr = &errs

@@ -45,7 +45,7 @@ func (c *Closed) Serve(w http.ResponseWriter, r *http.Request, https bool) {
 	v := &visit{p: c.p, w: w, r: r, req: req, insecure: true}
 	_, port, _ := net.SplitHostPort(r.Host)
 	v.readPreferences(web.Cookies{Secure: https, Port: port}, web.Cookies{Secure: https, Domain: r.Host})
-	m := messagePage{Heading: v.T("closed.title"), Text: []string{v.T("closed.text"), v.T("unavailable.ask", "support", v.helper())}}
+	m := messagePage{Heading: v.T("not_open.title"), Text: []string{v.T("not_open.text"), v.T("unavailable.ask", "support", v.helper())}}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		again := v.again()
 		if Serves(r.URL.Path) {
@@ -53,7 +53,7 @@ func (c *Closed) Serve(w http.ResponseWriter, r *http.Request, https bool) {
 		}
 		m.Reload, m.Actions = true, []action{{Href: again, Label: v.T("try_again")}}
 	} else {
-		m.Text = []string{v.T("closed.form"), m.Text[0], m.Text[1]}
+		m.Text = []string{v.T("not_open.form"), m.Text[0], m.Text[1]}
 	}
 	v.message(http.StatusServiceUnavailable, m)
 }

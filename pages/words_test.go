@@ -190,3 +190,27 @@ func TestAgent(t *testing.T) {
 		}
 	}
 }
+
+// A key that stands in a file twice would be read as the second, and another page would say
+// what is meant for this one.
+func TestWords_StandOnce(t *testing.T) {
+	key := regexp.MustCompile(`(?m)^\s*("[^"]+"):`)
+	for _, tag := range tags {
+		for _, set := range wordSets {
+			raw, err := wordFiles.ReadFile("words/" + set + tag + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen := map[string]bool{}
+			for _, m := range key.FindAllSubmatch(raw, -1) {
+				if seen[string(m[1])] {
+					t.Errorf("%s%s: %s stands there twice", set, tag, m[1])
+				}
+				seen[string(m[1])] = true
+			}
+			if len(seen) < 10 {
+				t.Errorf("%s%s: found only %d keys", set, tag, len(seen))
+			}
+		}
+	}
+}
