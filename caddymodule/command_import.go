@@ -310,10 +310,10 @@ func (r *importReport) show(w io.Writer) {
 		}
 	}
 	c := r.Counts
-	did := "were imported"
+	did := "imported"
 	if r.DryRun {
 		did = "would be imported"
 	}
-	fmt.Fprintf(out, "%d people: %d %s, %d are here already, %d are not imported.\n", c.People, c.New, did, c.Here, c.Refused)
-	fmt.Fprintf(out, "Of what the new ones have, %d move, %d move with a condition, %d cannot move.\n", c.Moves, c.MovesIf, c.Lost)
+	fmt.Fprintf(out, "People: %d; %s: %d, here already: %d, not imported: %d.\n", c.People, did, c.New, c.Here, c.Refused)
+	fmt.Fprintf(out, "What the new ones have: moves: %d, moves with a condition: %d, cannot move: %d.\n", c.Moves, c.MovesIf, c.Lost)
 }

@@ -142,7 +142,7 @@ func TestImport_Authelia(t *testing.T) {
 				"profile (given_name, locale, address) CANNOT MOVE",
 				`passkey "Key" moves`,
 				"zoe (../moving/testdata/authelia-totp.yml", "NOT IMPORTED: only a factor of theirs",
-				"6 people: 5 would be imported, 0 are here already, 1 are not imported.",
+				"People: 6; would be imported: 5, here already: 0, not imported: 1.",
 			} {
 				if !strings.Contains(out, want) {
 					t.Errorf("the dry run does not say %q:\n%s", want, out)

@@ -138,8 +138,7 @@ func (f *flags) rotate(c *cobra.Command, in adminRequest, detach bool) error {
 			return fail(c, fmt.Errorf("%w. The rotation goes on by itself; to see how far it is: secondgate mfa keys status", err))
 		}
 	}
-	bar.showStage(answer.Rotation)
-	bar.done("")
+	bar.done("") // what comes of it is said with the answer
 	done.Rotation = answer.Rotation
 	if f.json {
 		return encode(c.OutOrStdout(), &done)
