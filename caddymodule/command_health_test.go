@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -38,22 +39,30 @@ func TestCommand_Health(t *testing.T) {
 	pooled := app.rt.Load().pooled.store
 	sick := &sickStore{openStore: pooled.store}
 	sick.fail.Store(true)
-	pooled.store = sick
-	app.health = health{}
+	// What asks runs in this process, for a program that runs in another one.
+	app.health.onStore(func() { pooled.store = sick })
 	ask(1, "the store does not answer", "--address", g.admin)
 	ask(1, "the store does not answer", "--url", "http://"+g.host)
 
 	deaf := &deafStore{openStore: sick.openStore}
-	pooled.store = deaf
-	app.health = health{}
+	app.health.onStore(func() { pooled.store = deaf })
 	ask(1, "not heard of", "--config", g.file)
-	pooled.store = sick.openStore
+	app.health.onStore(func() { pooled.store = sick.openStore })
 
 	g.stopped(text)
 	ask(1, "no configuration with mfa is running", "--config", g.file)
 	ask(1, "no gateway answers", "--address", "localhost:"+freePort(t))
 	g.stopped(strings.Replace(text, "admin "+g.admin, "admin off", 1))
 	ask(1, "--url", "--config", g.file)
+}
+
+// onStore has put another store in the place of the one that is asked, and what it said
+// forgotten.
+func (h *health) onStore(put func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	put()
+	h.at = time.Time{}
 }
 
 // deafStore does not hear of what other nodes change.
