@@ -2,11 +2,13 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/secondgate/secondgate/mfa"
+	"github.com/secondgate/secondgate/store"
 )
 
 // doomed are the sessions whose end could not be written: the disk was full, or it
@@ -64,7 +66,10 @@ func (s *Store) doom(id mfa.SessionID, user mfa.UserID) {
 // endDoomed writes the ends that could not be written before.
 func (s *Store) endDoomed(ctx context.Context) {
 	for id, user := range s.doomed.list() {
-		if s.writeEnd(ctx, id, user) != nil {
+		switch err := s.writeEnd(ctx, id, user); {
+		case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrNewer):
+			continue // it opens nothing anyway, and must not keep the others alive
+		case err != nil:
 			return
 		}
 		s.doomed.remove(id)

@@ -64,8 +64,8 @@ func (d *doomed) list() []mfa.SessionID {
 func (s *Store) endDoomed(ctx context.Context) {
 	for _, id := range s.doomed.list() {
 		switch err := s.writeEnd(ctx, id); {
-		case errors.Is(err, store.ErrDamaged):
-			continue // it opens nothing anyway, and must not keep the others alive
+		case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrNewer):
+			continue // it opens nothing here anyway, and must not keep the others alive
 		case err != nil:
 			return
 		}
