@@ -117,6 +117,9 @@ func TestLists_ofManyUsers(t *testing.T) {
 
 func listPart(t *testing.T, dir, part string) {
 	n := *listUsers
+	if dir == "" {
+		t.Fatal("-listsdir is missing: it would fill the folder of the sources")
+	}
 	keys, err := seal.OpenOrCreateKeys(ctx, seal.FileVault(filepath.Join(dir, "keys")), nil)
 	ok(t, err)
 	o := Options{Dir: filepath.Join(dir, "store"), Keys: keys}
