@@ -571,12 +571,13 @@ func (p *person) compare(store mfa.Store) (faults []string) {
 		p.disabled = yes
 	}
 	for _, session := range p.sessions {
-		stands := sessionStands(ctx, store, u, session.token)
+		why := sessionStands(ctx, store, u, session.token)
+		stands := why == nil
 		switch {
 		case session.ended == yes && stands:
 			fault("a session that ended has come back")
 		case session.ended == no && !stands && !unsettled:
-			fault("a session is lost")
+			fault("a session is lost: %v", why)
 		}
 		session.ended = no
 		session.seat.stands()
@@ -587,19 +588,27 @@ func (p *person) compare(store mfa.Store) (faults []string) {
 	return faults
 }
 
-// sessionStands reports whether the session of a token can still be used.
-func sessionStands(ctx context.Context, store mfa.Store, u *mfa.User, token string) bool {
+// sessionStands reports with nil that the session of a token can still be used.
+func sessionStands(ctx context.Context, store mfa.Store, u *mfa.User, token string) error {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return false
+		return errors.New("it is no token")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var claims struct{ Sid string }
 	if err != nil || json.Unmarshal(payload, &claims) != nil {
-		return false
+		return errors.New("it is no token")
 	}
 	session, err := store.Session(ctx, mfa.SessionID(claims.Sid))
-	return err == nil && session.Generation == u.Generation && !u.Disabled
+	switch {
+	case err != nil:
+		return fmt.Errorf("session %s: %w", claims.Sid, err)
+	case session.Generation != u.Generation:
+		return errors.New("all of the person's sessions were ended")
+	case u.Disabled:
+		return errors.New("the person is disabled")
+	}
+	return nil
 }
 
 // tryAgain tries the person's sessions, and with codes also the newest codes that
