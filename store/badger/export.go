@@ -94,7 +94,7 @@ func (x *exporting) table(table store.Table) error {
 // session returns what the copy keeps of a session: one whose end could not be written has
 // ended as well (AC-191).
 func (x *exporting) session(id mfa.SessionID, data json.RawMessage) (json.RawMessage, error) {
-	if !x.s.doomed.has(id) {
+	if !x.s.doomed.Has(id) {
 		return data, nil
 	}
 	var kept store.Session

@@ -258,7 +258,7 @@ func TestStore_AC191_endsSessionsOnAFullDisk(t *testing.T) {
 
 	leave(defaultFloor)
 	s.endDoomed(ctx)
-	if n := s.doomed.count.Load(); n != 0 {
+	if n := s.doomed.Len(); n != 0 {
 		t.Errorf("%d ends are not written yet", n)
 	}
 	if err := s.Close(); err != nil {

@@ -126,7 +126,7 @@ func TestExport_AC025_doomedSessionsHaveEnded(t *testing.T) {
 	if err := s.CreateSession(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
-	s.doomed.add("s", "u")
+	s.doomed.Add("s", "u")
 	ended := false
 	err := s.Export(t.Context(), func(r store.Row) error {
 		var kept store.Session

@@ -42,7 +42,7 @@ func (s *Store) readSession(txn *badger.Txn, id mfa.SessionID) (*mfa.Session, er
 // liveSession is readSession for everybody but who writes an end: one whose end
 // could not be written has ended as well.
 func (s *Store) liveSession(txn *badger.Txn, id mfa.SessionID) (*mfa.Session, error) {
-	if s.doomed.has(id) {
+	if s.doomed.Has(id) {
 		return nil, mfa.ErrNotFound
 	}
 	return s.readSession(txn, id)

@@ -87,7 +87,7 @@ type Store struct {
 	log         *slog.Logger
 	now         func() time.Time
 	space       *space
-	doomed      doomed
+	doomed      store.Doomed
 	locks       *store.Stripes
 	exclusive   turns // of Exclusively
 	keepEvents  time.Duration

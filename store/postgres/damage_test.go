@@ -297,9 +297,9 @@ func TestStore_aSessionThatCannotBeEndedHoldsUpNoOther(t *testing.T) {
 	changed(t, o.URL, 1, `UPDATE sessions SET record = '\xff00' WHERE id = 's-alice'`)
 	wantErr(t, s.EndSession(ctx, "s-alice"), store.ErrNewer)
 	for range 8 { // the order is not ours
-		s.doomed.add("s-bob", "id-bob")
+		s.doomed.Add("s-bob", "id-bob")
 		s.endDoomed(ctx)
-		if s.doomed.has("s-bob") {
+		if s.doomed.Has("s-bob") {
 			t.Fatal("another session's end is not written")
 		}
 	}

@@ -172,7 +172,7 @@ func (x *exporting) session(r sessionRow) (json.RawMessage, error) {
 		return data, nil // it ended
 	case err != nil:
 		return nil, err
-	case x.s.doomed.has(live.ID):
+	case x.s.doomed.Has(live.ID):
 		return json.Marshal(store.EndOf(live))
 	}
 	var kept store.Session

@@ -571,7 +571,7 @@ func TestStore_endsSessionsLaterWhereItCannotNow(t *testing.T) {
 	}
 	open()
 	deadline := time.Now().Add(20 * time.Second)
-	for s.doomed.has("s") {
+	for s.doomed.Has("s") {
 		if time.Now().After(deadline) {
 			t.Fatal("the end is not written")
 		}

@@ -93,7 +93,7 @@ func (s *Store) session(row sessionRow, id mfa.SessionID) (*mfa.Session, error) 
 // liveSession is session for everybody but who writes an end: one whose end could not be
 // written has ended as well.
 func (s *Store) liveSession(row sessionRow, id mfa.SessionID) (*mfa.Session, error) {
-	if s.doomed.has(id) {
+	if s.doomed.Has(id) {
 		return nil, mfa.ErrNotFound
 	}
 	return s.session(row, id)
@@ -104,7 +104,7 @@ func (s *Store) Session(ctx context.Context, id mfa.SessionID) (*mfa.Session, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !usable(string(id)) || s.doomed.has(id) {
+	if !usable(string(id)) || s.doomed.Has(id) {
 		return nil, mfa.ErrNotFound
 	}
 	var row sessionRow
@@ -375,7 +375,7 @@ func (s *Store) EndUserSessions(ctx context.Context, user mfa.UserID, keep mfa.S
 	}
 	for _, session := range left {
 		if session.ID != keep {
-			s.doomed.add(session.ID, user)
+			s.doomed.Add(session.ID, user)
 		}
 	}
 	return err
@@ -439,7 +439,7 @@ func (s *Store) Touch(ctx context.Context, seen map[mfa.SessionID]time.Time) err
 	}
 	ids := make([]string, 0, len(seen))
 	for id := range seen {
-		if usable(string(id)) && !s.doomed.has(id) {
+		if usable(string(id)) && !s.doomed.Has(id) {
 			ids = append(ids, string(id))
 		}
 	}

@@ -18,7 +18,7 @@ type Store struct {
 	db     *DB
 	codec  store.Codec
 	locks  *store.Stripes
-	doomed doomed
+	doomed store.Doomed
 
 	compared comparison // of the clocks
 	recent   recent
