@@ -387,6 +387,7 @@ func TestRestore_AC189_killedAgainAndAgain(t *testing.T) {
 		t.Error("it was never killed in the middle")
 	}
 	b.says(0, config, "Whole", "audit", "verify")
+	b.says(0, config, "3,001", "backup", b.file+"3")
 	b.says(0, config, "migrate of the store of kind badger", "audit", "list")
 	b.says(0, b.gateway.file, "alice", "users", "list", "--search", "alice") // the old store is as it was
 	b.says(exitRefused, b.gateway.file, "not empty", "migrate", "--to", config)
